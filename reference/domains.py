@@ -1,0 +1,196 @@
+"""Convex sets X and Y: projection, diameter, membership.
+
+A domain has an event shape; points may carry any leading batch axes, and the projection acts on each.
+All projections are Euclidean, so they are non-expansive, as (4.4) and (5.12) need.
+"""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from reference.errors import InputError
+from reference.validation import Array, entry, first, real_array, scalar
+
+
+class Domain(Protocol):
+    """A closed convex set of arrays of one shape."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one point."""
+        ...
+
+    @property
+    def diameter(self) -> float:
+        """Largest Euclidean distance of two points; ``inf`` if unbounded."""
+        ...
+
+    def project(self, x: Array) -> Array:
+        """Nearest point of the set, for each point of ``x`` (..., *shape)."""
+        ...
+
+
+MEMBERSHIP_TOLERANCE = 1e-9
+"""A point is accepted if it is this close to its projection, relative to its size."""
+
+
+def member(name: str, x: Array, domain: Domain) -> Array:
+    """Return ``x`` as float64 if it lies in ``domain``.
+
+    Raises
+    ------
+    InputError
+        If the shape differs, an entry is not finite, or the point is outside.
+    """
+    x = real_array(name, x)
+    n = len(domain.shape)
+    if x.ndim < n or x.shape[x.ndim - n :] != domain.shape:
+        raise InputError(
+            f"{name} has shape {x.shape}; its last axes must be {domain.shape}, the shape of its domain"
+        )
+    distance = np.abs(x - domain.project(x))
+    allowed = MEMBERSHIP_TOLERANCE * (1.0 + np.abs(x))
+    if (distance > allowed).any():
+        where = first(distance > allowed)
+        raise InputError(
+            f"{entry(name, where)} is {x[where]:.6g}, outside {domain}: "
+            f"project it first, with domain.project({name})"
+        )
+    return x
+
+
+@dataclass(frozen=True)
+class Euclidean:
+    """The whole space R^d, with arrays of the given shape."""
+
+    shape: tuple[int, ...]
+
+    @property
+    def diameter(self) -> float:
+        """Infinite."""
+        return np.inf
+
+    def project(self, x: Array) -> Array:
+        """Return the point itself."""
+        return x
+
+
+@dataclass(frozen=True, eq=False)
+class Box:
+    """All x with ``low <= x <= high``, entry by entry.
+
+    Parameters
+    ----------
+    low, high : array of the event shape
+
+    Raises
+    ------
+    InputError
+        If the shapes differ or ``low > high`` somewhere.
+    """
+
+    low: Array
+    high: Array
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "low", real_array("low", self.low))
+        object.__setattr__(self, "high", real_array("high", self.high))
+        if self.low.shape != self.high.shape:
+            raise InputError(
+                f"low has shape {self.low.shape} and high {self.high.shape}; give both the same shape"
+            )
+        if (self.low > self.high).any():
+            where = first(self.low > self.high)
+            raise InputError(f"{entry('low', where)} exceeds {entry('high', where)}: swap them")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one point."""
+        return self.low.shape
+
+    @property
+    def diameter(self) -> float:
+        """Length of the diagonal."""
+        return float(np.linalg.norm(self.high - self.low))
+
+    def project(self, x: Array) -> Array:
+        """Clip every entry."""
+        return np.clip(x, self.low, self.high)
+
+
+@dataclass(frozen=True, eq=False)
+class Ball:
+    """All x with ``|x - centre| <= radius`` in the Euclidean norm.
+
+    Raises
+    ------
+    InputError
+        If the radius is not a positive number.
+    """
+
+    centre: Array
+    radius: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "centre", real_array("centre", self.centre))
+        scalar("radius", self.radius, low=0.0, open_low=True)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one point."""
+        return self.centre.shape
+
+    @property
+    def diameter(self) -> float:
+        """Twice the radius."""
+        return 2.0 * self.radius
+
+    def project(self, x: Array) -> Array:
+        """Pull a point outside radially to the sphere."""
+        offset = x - self.centre
+        axes = tuple(range(x.ndim - len(self.shape), x.ndim))
+        norm = np.sqrt((offset * offset).sum(axis=axes, keepdims=True))
+        shrink = self.radius / np.maximum(norm, self.radius)
+        return np.where(shrink == 1.0, x, self.centre + shrink * offset)
+
+
+@dataclass(frozen=True)
+class Simplices:
+    """Products of probability simplices: the last axis of the shape holds distributions.
+
+    Direct policies (S, A) live here: one simplex per state.
+    """
+
+    shape: tuple[int, ...]
+    _count: int = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.shape or min(self.shape) < 1:
+            raise InputError(f"shape is {self.shape}; a product of simplices needs positive axes")
+        object.__setattr__(self, "_count", int(np.prod(self.shape[:-1])))
+
+    @property
+    def diameter(self) -> float:
+        """Distance of two opposite vertices: sqrt(2) per simplex with at least two entries."""
+        return float(np.sqrt(2.0 * self._count)) if self.shape[-1] > 1 else 0.0
+
+    def project(self, x: Array) -> Array:
+        """Project each row; see :func:`project_to_simplex`."""
+        return project_to_simplex(x)
+
+
+def project_to_simplex(x: Array) -> Array:
+    """Euclidean projection of each last-axis row onto the probability simplex.
+
+    The projection is ``max(x - c, 0)`` with the threshold c at which it sums to one; c is found
+    from the sorted entries in O(A log A) (Held, Wolfe and Crowder 1974).
+    """
+    # Only differences within a row matter: subtracting the maximum keeps large rows exact.
+    x = x - x.max(axis=-1, keepdims=True)
+    descending = -np.sort(-x, axis=-1)
+    counts = np.arange(1, x.shape[-1] + 1)
+    thresholds = (np.cumsum(descending, axis=-1) - 1.0) / counts
+    support = (descending > thresholds).sum(axis=-1, keepdims=True)
+    threshold = np.take_along_axis(thresholds, support - 1, axis=-1)
+    return np.maximum(x - threshold, 0.0)

@@ -1,0 +1,1 @@
+"""What is given: frozen, validated problems and their parametrisations.  Nothing is solved here."""

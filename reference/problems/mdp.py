@@ -1,0 +1,205 @@
+r"""Markov decision processes M_tau(x), with rewards and transitions that depend on x.
+
+One MDP (Section 2.1) is rewards r(s,a), transitions P(t|s,a), a discount gamma, a start distribution
+rho and a regulariser tau h.  A *parametric* MDP yields one for each x and pulls gradients back to x.
+All of the paper's gradients in x are contractions of the derivative of the backup operator
+
+    (B_x v)(s, a) = r_x(s, a) + gamma sum_t P_x(t|s,a) v(t)
+
+with weights w(s, a) at value vectors v, so one method is enough:
+
+    pullback(x, w_ksa, v_kt) = gradient in x of  sum_k sum_sa w_k(s,a) (B_x v_k)(s,a).
+"""
+
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+import numpy as np
+
+from reference.domains import Domain, member
+from reference.errors import InputError
+from reference.policies import SmoothMap
+from reference.problems.parametrizations import Kernel
+from reference.regularizers import Regularizer
+from reference.validation import Array, distributions, probability_rows, real_array, scalar, shaped
+
+
+@dataclass(frozen=True, eq=False)
+class Mdp:
+    """One regularised Markov decision process.
+
+    Parameters
+    ----------
+    P_sat : (..., S, A, S)
+        P_sat[s, a, t] is the probability of moving to t after action a in s.
+    r_sa : (..., S, A)
+        Expected reward.
+    gamma : float in [0, 1)
+    rho_s : (..., S)
+        Start distribution.  Zeros are allowed here; the penalties refuse them.
+    tau : float >= 0
+        Strength of the regulariser.
+    regularizer : Regularizer
+
+    Raises
+    ------
+    InputError
+        If an array has the wrong shape or dtype, a non-finite entry, or rows that are not
+        distributions; if gamma or tau is out of range.  The message names the entry.
+    """
+
+    P_sat: Array
+    r_sa: Array
+    gamma: float
+    rho_s: Array
+    tau: float
+    regularizer: Regularizer
+
+    def __post_init__(self) -> None:
+        P = real_array("P_sat", self.P_sat)
+        if P.ndim < 3 or P.shape[-1] != P.shape[-3]:
+            raise InputError(
+                f"P_sat has shape {P.shape}; its last axes are (state, action, next state), so the "
+                "third and the first of them must be equal: check the order of the axes"
+            )
+        n_states, n_actions = P.shape[-3:-1]
+        if n_states == 0 or n_actions == 0:
+            raise InputError(f"P_sat has shape {P.shape}; there must be a state and an action")
+        distributions("P_sat", P)
+        r = shaped("r_sa", real_array("r_sa", self.r_sa), "(state, action)", (n_states, n_actions))
+        rho = probability_rows("rho_s", self.rho_s, "(state,)", (n_states,))
+        object.__setattr__(self, "P_sat", P)
+        object.__setattr__(self, "r_sa", r)
+        object.__setattr__(self, "rho_s", rho)
+        object.__setattr__(self, "gamma", discount(self.gamma))
+        object.__setattr__(self, "tau", temperature(self.tau))
+
+    @classmethod
+    def unchecked(
+        cls,
+        P_sat: Array,
+        r_sa: Array,
+        gamma: float,
+        rho_s: Array,
+        tau: float,
+        regularizer: Regularizer,
+    ) -> Self:
+        """Assemble an MDP from parts that are valid by construction, without copies or checks.
+
+        For mixtures of checked kernels by checked policies, as in the Stackelberg game; a check
+        would read the transition tensor three more times.
+        """
+        mdp = object.__new__(cls)
+        for name, value in (
+            ("P_sat", P_sat),
+            ("r_sa", r_sa),
+            ("gamma", gamma),
+            ("rho_s", rho_s),
+            ("tau", tau),
+            ("regularizer", regularizer),
+        ):
+            object.__setattr__(mdp, name, value)
+        return mdp
+
+    @property
+    def n_states(self) -> int:
+        """S."""
+        return int(self.P_sat.shape[-3])
+
+    @property
+    def n_actions(self) -> int:
+        """A."""
+        return int(self.P_sat.shape[-2])
+
+    @property
+    def reward_bound(self) -> float:
+        """Largest one-step reward with regularisation, in absolute value."""
+        return float(np.abs(self.r_sa).max()) + self.tau * self.regularizer.bound(self.n_actions)
+
+
+def discount(gamma: float) -> float:
+    """Check gamma in [0, 1)."""
+    return scalar(
+        "gamma",
+        gamma,
+        low=0.0,
+        high=1.0,
+        open_high=True,
+        remedy="the values of an undiscounted problem need not exist",
+    )
+
+
+def temperature(tau: float) -> float:
+    """Check tau >= 0."""
+    return scalar("tau", tau, low=0.0, remedy="a negative tau rewards the regulariser")
+
+
+class ParametricMdp(Protocol):
+    """M_tau(x): an MDP for each x of a domain, and the pullback of its backup operator."""
+
+    @property
+    def domain(self) -> Domain:
+        """The set X."""
+        ...
+
+    def at(self, x: Array) -> Mdp:
+        """Return the MDP at x; raises :class:`InputError` if x is outside the domain."""
+        ...
+
+    def pullback(self, x: Array, w_ksa: Array, v_kt: Array) -> Array:
+        """Gradient in x of sum_k <w_k, r_x + gamma P_x v_k>.
+
+        Parameters
+        ----------
+        x : (..., *domain.shape)
+        w_ksa : (..., K, S, A)
+            Weights, of any sign.
+        v_kt : (..., K, S)
+            Value vectors at the next state.
+        """
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class MdpFamily:
+    """A parametric MDP from a reward map and a kernel that share x.
+
+    Raises
+    ------
+    InputError
+        If reward and kernel have different domains' shapes, or anything that :class:`Mdp` refuses.
+    """
+
+    reward: SmoothMap
+    kernel: Kernel
+    gamma: float
+    rho_s: Array
+    tau: float
+    regularizer: Regularizer
+
+    def __post_init__(self) -> None:
+        kernel_domain = self.kernel.domain
+        if kernel_domain is not None and kernel_domain.shape != self.reward.domain.shape:
+            raise InputError(
+                f"the reward takes x of shape {self.reward.domain.shape} and the kernel of shape "
+                f"{kernel_domain.shape}: give both the same x"
+            )
+        object.__setattr__(self, "gamma", discount(self.gamma))
+        object.__setattr__(self, "tau", temperature(self.tau))
+        object.__setattr__(self, "rho_s", distributions("rho_s", real_array("rho_s", self.rho_s)))
+
+    @property
+    def domain(self) -> Domain:
+        """The set X, the reward's."""
+        return self.reward.domain
+
+    def at(self, x: Array) -> Mdp:
+        """Return the MDP at x, fully checked."""
+        x = member("x", x, self.domain)
+        return Mdp(self.kernel(x), self.reward(x), self.gamma, self.rho_s, self.tau, self.regularizer)
+
+    def pullback(self, x: Array, w_ksa: Array, v_kt: Array) -> Array:
+        """Reward part of the summed weights, plus gamma times the kernel part."""
+        from_reward = self.reward.pullback(x, w_ksa.sum(axis=-3))
+        from_kernel = self.kernel.pullback(x, w_ksa, v_kt)
+        return from_reward if from_kernel is None else from_reward + self.gamma * from_kernel

@@ -1,0 +1,115 @@
+r"""Stackelberg Markov games (Section 2.2, Lemma 18).
+
+Leader and follower act at once.  With the leader's policy pi_x fixed, the follower faces the MDP
+
+    r_x(s, b)   = sum_a pi_x(a|s) r_f(s, a, b)
+    P_x(t|s, b) = sum_a pi_x(a|s) P(t|s, a, b)
+
+and with B_x of that MDP, sum_k <w_k, B_x v_k> is linear in pi_x, so its gradient in pi_x is
+
+    sum_k sum_b w_k(s,b) ( r_f(s,a,b) + gamma sum_t P(t|s,a,b) v_k(t) ).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from reference.contractions import joint_actions, leader_mixture, next_values
+from reference.domains import Domain, member
+from reference.errors import InputError
+from reference.policies import PolicyMap
+from reference.problems.mdp import Mdp, discount, temperature
+from reference.regularizers import Regularizer
+from reference.validation import Array, distributions, probability_rows, real_array, shaped
+
+
+@dataclass(frozen=True, eq=False)
+class StackelbergGame:
+    """A Stackelberg Markov game; as a parametric MDP it is the follower's.
+
+    Parameters
+    ----------
+    P_sabt : (..., S, A, B, S)
+        Transitions; a is the leader's action, b the follower's.
+    r_leader_sab, r_follower_sab : (..., S, A, B)
+    gamma : float in [0, 1)
+    rho_s : (..., S)
+    tau : float >= 0
+        Strength of the follower's regulariser.
+    regularizer : Regularizer
+        The follower's.
+    leader : PolicyMap
+        x -> pi_x, with shape (S, A).
+    tau_leader : float >= 0
+        Strength of the leader's own regulariser; the paper's experiments use none.
+    regularizer_leader : Regularizer
+
+    Raises
+    ------
+    InputError
+        As :class:`reference.problems.mdp.Mdp`; also if the leader's map has another shape.
+    """
+
+    P_sabt: Array
+    r_leader_sab: Array
+    r_follower_sab: Array
+    gamma: float
+    rho_s: Array
+    tau: float
+    regularizer: Regularizer
+    leader: PolicyMap
+    tau_leader: float
+    regularizer_leader: Regularizer
+
+    def __post_init__(self) -> None:
+        P = real_array("P_sabt", self.P_sabt)
+        if P.ndim < 4 or P.shape[-1] != P.shape[-4]:
+            raise InputError(
+                f"P_sabt has shape {P.shape}; its last axes are (state, leader's action, follower's "
+                "action, next state), so the fourth and the first of them must be equal"
+            )
+        object.__setattr__(self, "P_sabt", distributions("P_sabt", P))
+        for name in ("r_leader_sab", "r_follower_sab"):
+            r = real_array(name, getattr(self, name))
+            object.__setattr__(self, name, shaped(name, r, "(s, a, b)", P.shape[-4:-1]))
+        object.__setattr__(
+            self, "rho_s", probability_rows("rho_s", self.rho_s, "(state,)", P.shape[-1:])
+        )
+        object.__setattr__(self, "gamma", discount(self.gamma))
+        object.__setattr__(self, "tau", temperature(self.tau))
+        object.__setattr__(self, "tau_leader", temperature(self.tau_leader))
+        if self.leader.domain.shape != P.shape[-4:-2]:
+            raise InputError(
+                f"the leader's map takes x of shape {self.leader.domain.shape}; with these "
+                f"transitions it must be (states, leader's actions) = {P.shape[-4:-2]}"
+            )
+
+    @property
+    def domain(self) -> Domain:
+        """The set X, the leader's parameters."""
+        return self.leader.domain
+
+    @property
+    def n_actions(self) -> tuple[int, int]:
+        """Actions of the leader and of the follower."""
+        return int(self.P_sabt.shape[-3]), int(self.P_sabt.shape[-2])
+
+    def at(self, x: Array) -> Mdp:
+        """Return the follower's MDP at the leader's policy pi_x."""
+        pi_sa = self.leader(member("x", x, self.domain))
+        return Mdp.unchecked(
+            leader_mixture(self.P_sabt, pi_sa),
+            np.einsum("...sab,...sa->...sb", self.r_follower_sab, pi_sa),
+            self.gamma,
+            self.rho_s,
+            self.tau,
+            self.regularizer,
+        )
+
+    def pullback(self, x: Array, w_ksa: Array, v_kt: Array) -> Array:
+        """Gradient in x of sum_k <w_k, r_x + gamma P_x v_k>; here w's action axis is the follower's."""
+        next_ksj = next_values(joint_actions(self.P_sabt, trailing=1), v_kt)
+        next_ksab = next_ksj.reshape(*next_ksj.shape[:-1], *self.n_actions)
+        q_ksab = self.r_follower_sab[..., None, :, :, :] + self.gamma * next_ksab
+        grad_sa = np.einsum("...ksb,...ksab->...sa", w_ksa, q_ksab, optimize=True)
+        return self.leader.pullback(x, grad_sa)

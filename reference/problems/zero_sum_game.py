@@ -1,0 +1,210 @@
+r"""Two-player zero-sum Markov games, the lower level of Section 5.
+
+Player 1 chooses a and maximises, player 2 chooses b and minimises (5.1)::
+
+    V(s) = E sum_n gamma^n ( r(s_n, a_n, b_n) - tau h1(pi_1(s_n)) + tau h2(pi_2(s_n)) )
+
+To each player, with the other's policy fixed, the game is an MDP::
+
+    player 1   r_1(s,a) =  sum_b pi_2(b|s) r(s,a,b) + tau h2(pi_2(s)),  regularised by -tau h1
+    player 2   r_2(s,b) = -sum_a pi_1(a|s) r(s,a,b) + tau h1(pi_1(s)),  regularised by -tau h2
+
+with value V for player 1 and -V for player 2.  The two may have different numbers of actions.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+import numpy as np
+
+from reference.contractions import follower_mixture, leader_mixture
+from reference.domains import Domain, member
+from reference.errors import InputError
+from reference.policies import SmoothMap
+from reference.problems.mdp import Mdp, discount, temperature
+from reference.problems.parametrizations import Kernel
+from reference.regularizers import Regularizer
+from reference.validation import Array, distributions, probability_rows, real_array, shaped
+
+
+@dataclass(frozen=True, eq=False)
+class ZeroSumGame:
+    """One regularised zero-sum Markov game.
+
+    Parameters
+    ----------
+    P_sabt : (..., S, A, B, S)
+    r_sab : (..., S, A, B)
+        Player 1's reward; player 2's is its negative.
+    gamma : float in [0, 1)
+    rho_s : (..., S)
+    tau : float >= 0
+    regularizer_1, regularizer_2 : Regularizer
+        h1 over player 1's actions, h2 over player 2's.
+
+    Raises
+    ------
+    InputError
+        As :class:`reference.problems.mdp.Mdp`.
+    """
+
+    P_sabt: Array
+    r_sab: Array
+    gamma: float
+    rho_s: Array
+    tau: float
+    regularizer_1: Regularizer
+    regularizer_2: Regularizer
+
+    def __post_init__(self) -> None:
+        P = real_array("P_sabt", self.P_sabt)
+        if P.ndim < 4 or P.shape[-1] != P.shape[-4]:
+            raise InputError(
+                f"P_sabt has shape {P.shape}; its last axes are (state, action 1, action 2, next "
+                "state), so the fourth and the first of them must be equal: check their order"
+            )
+        distributions("P_sabt", P)
+        r = shaped("r_sab", real_array("r_sab", self.r_sab), "(s, a, b)", P.shape[-4:-1])
+        object.__setattr__(self, "P_sabt", P)
+        object.__setattr__(self, "r_sab", r)
+        object.__setattr__(
+            self, "rho_s", probability_rows("rho_s", self.rho_s, "(state,)", P.shape[-1:])
+        )
+        object.__setattr__(self, "gamma", discount(self.gamma))
+        object.__setattr__(self, "tau", temperature(self.tau))
+
+    @classmethod
+    def unchecked(
+        cls,
+        P_sabt: Array,
+        r_sab: Array,
+        gamma: float,
+        rho_s: Array,
+        tau: float,
+        regularizer_1: Regularizer,
+        regularizer_2: Regularizer,
+    ) -> Self:
+        """Assemble a game from parts that are valid by construction, without copies or checks."""
+        game = object.__new__(cls)
+        for name, value in (
+            ("P_sabt", P_sabt),
+            ("r_sab", r_sab),
+            ("gamma", gamma),
+            ("rho_s", rho_s),
+            ("tau", tau),
+            ("regularizer_1", regularizer_1),
+            ("regularizer_2", regularizer_2),
+        ):
+            object.__setattr__(game, name, value)
+        return game
+
+    @property
+    def n_states(self) -> int:
+        """S."""
+        return int(self.P_sabt.shape[-1])
+
+    @property
+    def n_actions(self) -> tuple[int, int]:
+        """Actions of player 1 and of player 2."""
+        return int(self.P_sabt.shape[-3]), int(self.P_sabt.shape[-2])
+
+    def for_player_1(self, pi_sb: Array) -> Mdp:
+        """Player 1's MDP when player 2 plays ``pi_sb`` (..., S, B)."""
+        return Mdp.unchecked(
+            follower_mixture(self.P_sabt, pi_sb),
+            np.einsum("...sab,...sb->...sa", self.r_sab, pi_sb)
+            + self.tau * self.regularizer_2.value(pi_sb)[..., None],
+            self.gamma,
+            self.rho_s,
+            self.tau,
+            self.regularizer_1,
+        )
+
+    def for_player_2(self, pi_sa: Array) -> Mdp:
+        """Player 2's MDP when player 1 plays ``pi_sa`` (..., S, A); its value is -V."""
+        return Mdp.unchecked(
+            leader_mixture(self.P_sabt, pi_sa),
+            -np.einsum("...sab,...sa->...sb", self.r_sab, pi_sa)
+            + self.tau * self.regularizer_1.value(pi_sa)[..., None],
+            self.gamma,
+            self.rho_s,
+            self.tau,
+            self.regularizer_2,
+        )
+
+
+class ParametricGame(Protocol):
+    """A zero-sum game for each x of a domain, and the pullback of its backup operator."""
+
+    @property
+    def domain(self) -> Domain:
+        """The set X."""
+        ...
+
+    def at(self, x: Array) -> ZeroSumGame:
+        """Return the game at x; raises :class:`InputError` if x is outside the domain."""
+        ...
+
+    def pullback(self, x: Array, w_ksab: Array, v_kt: Array) -> Array:
+        """Gradient in x of sum_k <w_k, r_x + gamma P_x v_k> over (s, a, b)."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class GameFamily:
+    """A parametric zero-sum game from a reward map (s, a, b) and a kernel that share x.
+
+    The kernel sees the two actions as one axis: its P_sat has A * B columns, b running faster.
+    """
+
+    reward: SmoothMap
+    kernel: Kernel
+    gamma: float
+    rho_s: Array
+    tau: float
+    regularizer_1: Regularizer
+    regularizer_2: Regularizer
+
+    def __post_init__(self) -> None:
+        kernel_domain = self.kernel.domain
+        if kernel_domain is not None and kernel_domain.shape != self.reward.domain.shape:
+            raise InputError(
+                f"the reward takes x of shape {self.reward.domain.shape} and the kernel of shape "
+                f"{kernel_domain.shape}: give both the same x"
+            )
+        object.__setattr__(self, "gamma", discount(self.gamma))
+        object.__setattr__(self, "tau", temperature(self.tau))
+        object.__setattr__(self, "rho_s", distributions("rho_s", real_array("rho_s", self.rho_s)))
+
+    @property
+    def domain(self) -> Domain:
+        """The set X, the reward's."""
+        return self.reward.domain
+
+    def at(self, x: Array) -> ZeroSumGame:
+        """Return the game at x, fully checked."""
+        x = member("x", x, self.domain)
+        r_sab = self.reward(x)
+        P = self.kernel(x)
+        joint = r_sab.shape[-2] * r_sab.shape[-1]
+        if P.shape[-2] != joint:
+            raise InputError(
+                f"the kernel has {P.shape[-2]} joint actions and the reward {r_sab.shape[-2]} x "
+                f"{r_sab.shape[-1]} = {joint}: index the kernel's actions by a * B + b"
+            )
+        return ZeroSumGame(
+            P.reshape(*P.shape[:-2], *r_sab.shape[-2:], P.shape[-1]),
+            r_sab,
+            self.gamma,
+            self.rho_s,
+            self.tau,
+            self.regularizer_1,
+            self.regularizer_2,
+        )
+
+    def pullback(self, x: Array, w_ksab: Array, v_kt: Array) -> Array:
+        """Reward part of the summed weights, plus gamma times the kernel part."""
+        from_reward = self.reward.pullback(x, w_ksab.sum(axis=-4))
+        joint = w_ksab.reshape(*w_ksab.shape[:-2], -1)
+        from_kernel = self.kernel.pullback(x, joint, v_kt)
+        return from_reward if from_kernel is None else from_reward + self.gamma * from_kernel

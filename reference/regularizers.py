@@ -1,0 +1,253 @@
+r"""Regularisers h of a policy: value, gradient, regularised argmax, conjugate, moduli.
+
+For a row p of a policy, an action value q and a temperature tau > 0::
+
+    conjugate   max_p <p, q> - tau h(p)             over the simplex
+    argmax      its unique maximiser
+
+    negative entropy   h(p) = sum_a p_a log p_a       argmax = softmax(q / tau)
+    KL to a reference  h(p) = sum_a p_a log(p_a/m_a)  argmax ~ m exp(q / tau)
+    quadratic          h(p) = |p|^2 / 2               argmax = projection of q / tau
+
+Every h is strongly convex; only the quadratic is smooth up to the boundary, and it keeps rational
+data rational.  ``Weighted`` multiplies any h by a positive weight of the state.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from scipy.special import logsumexp, softmax, xlogy
+
+from reference.domains import project_to_simplex
+from reference.errors import InputError
+from reference.validation import Array, distributions, positive, real_array
+
+
+class Regularizer(Protocol):
+    """A strongly convex function h_s on the simplex, evaluated for all states at once.
+
+    ``tau`` may be a number or an array that broadcasts against the states (..., S).
+    """
+
+    def value(self, pi_sa: Array) -> Array:
+        """h_s(pi(s)), shape (..., S)."""
+        ...
+
+    def gradient(self, pi_sa: Array) -> Array:
+        """Gradient in the ambient coordinates, shape (..., S, A); ``-inf`` where h has none."""
+        ...
+
+    def argmax(self, q_sa: Array, tau: float | Array) -> Array:
+        """Unique maximiser of <p, q> - tau h_s(p) over the simplex, for tau > 0."""
+        ...
+
+    def conjugate(self, q_sa: Array, tau: float | Array) -> Array:
+        """Maximum of <p, q> - tau h_s(p) over the simplex, for tau > 0; shape (..., S)."""
+        ...
+
+    @property
+    def strong_convexity(self) -> float:
+        """Largest m with h - m/2 |.|^2 convex on the simplex, Euclidean norm."""
+        ...
+
+    @property
+    def smoothness(self) -> float:
+        """Lipschitz constant of the gradient over the simplex; ``inf`` if it has none."""
+        ...
+
+    def bound(self, n_actions: int) -> float:
+        """Largest |h| over the simplex."""
+        ...
+
+
+def _rows(tau: float | Array) -> float | Array:
+    """Let a temperature of the states broadcast over the actions."""
+    return tau[..., None] if isinstance(tau, np.ndarray) and tau.ndim else tau
+
+
+@dataclass(frozen=True)
+class NegativeEntropy:
+    """h(p) = sum p log p, with 0 log 0 = 0: 1-strongly convex, not smooth at the boundary."""
+
+    def value(self, pi_sa: Array) -> Array:
+        """Between -log A (uniform) and 0 (deterministic)."""
+        return np.asarray(xlogy(pi_sa, pi_sa).sum(axis=-1))
+
+    def gradient(self, pi_sa: Array) -> Array:
+        """1 + log p; ``-inf`` where p is zero."""
+        with np.errstate(divide="ignore"):
+            return 1.0 + np.log(pi_sa)
+
+    def argmax(self, q_sa: Array, tau: float | Array) -> Array:
+        """softmax(q / tau)."""
+        return np.asarray(softmax(q_sa / _rows(tau), axis=-1))
+
+    def conjugate(self, q_sa: Array, tau: float | Array) -> Array:
+        """tau times logsumexp(q / tau)."""
+        return np.asarray(tau * logsumexp(q_sa / _rows(tau), axis=-1))
+
+    @property
+    def strong_convexity(self) -> float:
+        """1: the Hessian is diag(1/p), and p <= 1."""
+        return 1.0
+
+    @property
+    def smoothness(self) -> float:
+        """Infinite: 1/p is unbounded."""
+        return np.inf
+
+    def bound(self, n_actions: int) -> float:
+        """log A."""
+        return float(np.log(n_actions))
+
+
+@dataclass(frozen=True, eq=False)
+class KLDivergence:
+    """h_s(p) = sum p log(p / m(s)): relative entropy to a reference policy m.
+
+    Parameters
+    ----------
+    reference_sa : (..., S, A)
+        The reference policy; every entry must be positive.
+
+    Raises
+    ------
+    InputError
+        If the reference is not a policy, or has a zero.
+    """
+
+    reference_sa: Array
+
+    def __post_init__(self) -> None:
+        reference = distributions("reference_sa", real_array("reference_sa", self.reference_sa))
+        positive(
+            "reference_sa",
+            reference,
+            "the divergence is infinite for policies that use that action",
+            "mix the reference with the uniform policy",
+        )
+        object.__setattr__(self, "reference_sa", reference)
+
+    def value(self, pi_sa: Array) -> Array:
+        """Zero at the reference, positive elsewhere."""
+        return np.asarray((xlogy(pi_sa, pi_sa) - pi_sa * np.log(self.reference_sa)).sum(axis=-1))
+
+    def gradient(self, pi_sa: Array) -> Array:
+        """1 + log(p / m); ``-inf`` where p is zero."""
+        with np.errstate(divide="ignore"):
+            return 1.0 + np.log(pi_sa) - np.log(self.reference_sa)
+
+    def argmax(self, q_sa: Array, tau: float | Array) -> Array:
+        """M exp(q / tau), normalised."""
+        return np.asarray(softmax(q_sa / _rows(tau) + np.log(self.reference_sa), axis=-1))
+
+    def conjugate(self, q_sa: Array, tau: float | Array) -> Array:
+        """tau times log sum m exp(q / tau)."""
+        return np.asarray(tau * logsumexp(q_sa / _rows(tau) + np.log(self.reference_sa), axis=-1))
+
+    @property
+    def strong_convexity(self) -> float:
+        """1, as for the entropy: the two differ by a linear function."""
+        return 1.0
+
+    @property
+    def smoothness(self) -> float:
+        """Infinite."""
+        return np.inf
+
+    def bound(self, n_actions: int) -> float:  # noqa: ARG002 - the contract's signature
+        """-log of the smallest reference probability."""
+        return float(-np.log(self.reference_sa.min()))
+
+
+@dataclass(frozen=True)
+class Quadratic:
+    """h(p) = |p|^2 / 2: 1-strongly convex and 1-smooth everywhere, exact on rational data."""
+
+    def value(self, pi_sa: Array) -> Array:
+        """Between 1/(2A) and 1/2."""
+        return 0.5 * np.asarray((pi_sa * pi_sa).sum(axis=-1))
+
+    def gradient(self, pi_sa: Array) -> Array:
+        """p itself."""
+        return pi_sa
+
+    def argmax(self, q_sa: Array, tau: float | Array) -> Array:
+        """Projection of q / tau onto the simplex."""
+        return project_to_simplex(q_sa / _rows(tau))
+
+    def conjugate(self, q_sa: Array, tau: float | Array) -> Array:
+        """Value of the maximum at that projection."""
+        p_sa = self.argmax(q_sa, tau)
+        return np.asarray((p_sa * q_sa).sum(axis=-1) - tau * self.value(p_sa))
+
+    @property
+    def strong_convexity(self) -> float:
+        """1."""
+        return 1.0
+
+    @property
+    def smoothness(self) -> float:
+        """1."""
+        return 1.0
+
+    def bound(self, n_actions: int) -> float:  # noqa: ARG002 - the contract's signature
+        """1/2, at the vertices."""
+        return 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Weighted:
+    """w(s) h_s(p): a regulariser with a positive weight of the state.
+
+    Parameters
+    ----------
+    base : Regularizer
+    weight_s : (..., S)
+
+    Raises
+    ------
+    InputError
+        If a weight is not a positive number.
+    """
+
+    base: Regularizer
+    weight_s: Array
+
+    def __post_init__(self) -> None:
+        weight = real_array("weight_s", self.weight_s)
+        if weight.ndim == 0:
+            raise InputError("weight_s is one number; give one weight per state, or scale tau")
+        positive("weight_s", weight, "h_s must be strongly convex", "give every state some weight")
+        object.__setattr__(self, "weight_s", weight)
+
+    def value(self, pi_sa: Array) -> Array:
+        """w(s) h_s(p)."""
+        return self.weight_s * self.base.value(pi_sa)
+
+    def gradient(self, pi_sa: Array) -> Array:
+        """w(s) times the gradient of h_s."""
+        return self.weight_s[..., None] * self.base.gradient(pi_sa)
+
+    def argmax(self, q_sa: Array, tau: float | Array) -> Array:
+        """The base's, at temperature tau w(s)."""
+        return self.base.argmax(q_sa, tau * self.weight_s)
+
+    def conjugate(self, q_sa: Array, tau: float | Array) -> Array:
+        """The base's, at temperature tau w(s)."""
+        return self.base.conjugate(q_sa, tau * self.weight_s)
+
+    @property
+    def strong_convexity(self) -> float:
+        """The base's, times the smallest weight."""
+        return self.base.strong_convexity * float(self.weight_s.min())
+
+    @property
+    def smoothness(self) -> float:
+        """The base's, times the largest weight."""
+        return self.base.smoothness * float(self.weight_s.max())
+
+    def bound(self, n_actions: int) -> float:
+        """The base's, times the largest weight."""
+        return self.base.bound(n_actions) * float(self.weight_s.max())

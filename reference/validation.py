@@ -1,0 +1,154 @@
+"""Checks of what is given: what, where, why and the remedy, and never a silent repair."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from reference.errors import InputError
+
+Array = npt.NDArray[np.float64]
+
+ROW_SUM_TOLERANCE = 1e-12
+"""How far a row of probabilities may be from summing to one: some thousand rounded additions."""
+
+
+def entry(name: str, index: Sequence[int]) -> str:
+    """Spell one entry of an array, as in ``P_sat[3, 1]``; the bare name for a scalar."""
+    return f"{name}[{', '.join(map(str, index))}]" if len(index) else name
+
+
+def first(mask: npt.NDArray[np.bool_]) -> tuple[int, ...]:
+    """Index of the first true entry."""
+    return tuple(int(i) for i in np.argwhere(mask)[0])
+
+
+def real_array(name: str, value: npt.ArrayLike, *, finite: bool = True) -> Array:
+    """Return a read-only float64 copy of an array of real numbers.
+
+    Raises
+    ------
+    InputError
+        If the array is ragged, complex, boolean or not numeric, or has NaN or infinite entries.
+    """
+    try:
+        raw = np.asarray(value)
+    except ValueError as error:
+        raise InputError(
+            f"{name} is ragged ({error}); give rows of one length, or a NumPy array"
+        ) from error
+    if raw.dtype.kind not in "iuf":
+        raise InputError(
+            f"{name} has dtype {raw.dtype}; the exact side computes with real numbers: "
+            f"convert it with {name}.astype(float) if that is what it means"
+        )
+    array = np.array(raw, dtype=np.float64)
+    if finite and not np.isfinite(array).all():
+        where = first(~np.isfinite(array))
+        raise InputError(
+            f"{entry(name, where)} is {array[where]}; every entry must be finite: "
+            "look for a division by zero or a missing value where it was computed"
+        )
+    array.flags.writeable = False
+    return array
+
+
+def shaped(name: str, array: Array, axes: str, shape: tuple[int, ...]) -> Array:
+    """Return ``array`` if its trailing axes have the given shape.
+
+    Raises
+    ------
+    InputError
+        If they do not; ``axes`` names them in the message.
+    """
+    if array.ndim < len(shape) or array.shape[array.ndim - len(shape) :] != shape:
+        raise InputError(
+            f"{name} has shape {array.shape}; its last axes are {axes} and must be {shape}: "
+            "check the order of the axes"
+        )
+    return array
+
+
+def distributions(
+    name: str, array: Array, *, tolerance: float = ROW_SUM_TOLERANCE, remedy: str = ""
+) -> Array:
+    """Return ``array`` if its last axis holds probability distributions.
+
+    Raises
+    ------
+    InputError
+        If an entry is negative or a row does not sum to one within ``tolerance``.
+    """
+    if array.size and array.min() < 0.0:
+        where = first(array < 0.0)
+        raise InputError(
+            f"{entry(name, where)} is {array[where]:.17g}; a probability is never negative: "
+            "correct the entry, or clip and renormalise the row yourself if it is rounding"
+        )
+    excess = np.abs(array.sum(axis=-1) - 1.0)
+    if excess.size and excess.max() > tolerance:
+        where = first(excess > tolerance)
+        total = array[where].sum()
+        raise InputError(
+            f"{entry(name, where)} sums to {total:.17g}; every row must sum to 1 within "
+            f"{tolerance:g}: "
+            + (remedy or "divide the row by its sum if it is meant to be a distribution")
+        )
+    return array
+
+
+def probability_rows(name: str, value: npt.ArrayLike, axes: str, shape: tuple[int, ...]) -> Array:
+    """Return a read-only copy of an array of distributions over its last axis, checked."""
+    return distributions(name, shaped(name, real_array(name, value), axes, shape))
+
+
+def policy(name: str, value: npt.ArrayLike, shape: tuple[int, int]) -> Array:
+    """Return a policy array (..., S, A), checked at the accuracy of a projection.
+
+    Rows may miss 1 by ``1e-9``: policies are computed (projections, softmax), not given.
+    """
+    array = shaped(name, real_array(name, value), "(state, action)", shape)
+    return distributions(name, array, tolerance=1e-9)
+
+
+def positive(name: str, array: Array, why: str, remedy: str) -> Array:
+    """Return ``array`` if every entry is positive; ``why`` and ``remedy`` complete the error."""
+    if array.size and array.min() <= 0.0:
+        where = first(array <= 0.0)
+        raise InputError(f"{entry(name, where)} is {array[where]:g}; {why}: {remedy}")
+    return array
+
+
+def scalar(
+    name: str,
+    value: float,
+    *,
+    low: float = -np.inf,
+    high: float = np.inf,
+    open_low: bool = False,
+    open_high: bool = False,
+    remedy: str = "",
+) -> float:
+    """Return a finite real number of an interval.
+
+    Raises
+    ------
+    InputError
+        If it is not a real number, not finite or outside the interval.
+    """
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.number):
+        raise InputError(f"{name} is {value!r}; it must be one real number")
+    number = float(np.real(value))
+    inside = (number > low if open_low else number >= low) and (
+        number < high if open_high else number <= high
+    )
+    if not np.isfinite(number) or not inside or np.iscomplexobj(value):
+        left, right = (
+            "(" if open_low or low == -np.inf else "[",
+            ")" if open_high or high == np.inf else "]",
+        )
+        raise InputError(
+            f"{name} is {value!r}; it must be a number in {left}{low:g}, {high:g}{right}"
+            + (f": {remedy}" if remedy else "")
+        )
+    return number

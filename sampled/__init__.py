@@ -1,0 +1,1 @@
+"""The quantities and algorithms of :mod:`reference`, estimated from samples in PyTorch."""

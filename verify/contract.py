@@ -1,0 +1,86 @@
+"""What a check is and what it returns: the one contract between checks, runner and reports.
+
+A check is a unit of work with a name; running it yields outcomes, one per thing that was held to
+something.  The command line, the tests and the reports know nothing else of it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+
+class Level(IntEnum):
+    """How much work a check does."""
+
+    QUICK = 0
+    STANDARD = 1
+    DEEP = 2
+
+
+class Status(StrEnum):
+    """How an outcome compares with what was expected of it."""
+
+    AS_EXPECTED = "as expected"
+    DEVIATION = "deviation"
+    ERROR = "error"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One result.
+
+    Attributes
+    ----------
+    name : str
+        Unique, dotted: ``crosscheck.value_penalty.grad_x.autodiff``.
+    title : str
+        What was held to what, in a few words.
+    status : Status
+    margin : float
+        Worst error in units of its derived tolerance (1 is the limit); ``nan`` if there is none.
+    instance : str
+        Where the worst error was seen.
+    instances : int
+        How many instances met the premises.
+    seconds : float
+    detail : str
+        One sentence; for a deviation, what differs and by how much.
+    """
+
+    name: str
+    title: str
+    status: Status
+    margin: float
+    instance: str
+    instances: int
+    seconds: float
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a check is told: how much to do, and the seed of all its randomness."""
+
+    level: Level
+    seed: int
+
+
+@dataclass(frozen=True)
+class Check:
+    """A named unit of work.
+
+    Attributes
+    ----------
+    name : str
+        Dotted; its outcomes' names begin with it.
+    group : str
+        Section of the report: ``crosscheck``, ``mutants``, ...
+    title : str
+    run : callable
+        Returns at least one outcome; must not print and must draw all randomness from the seed.
+    """
+
+    name: str
+    group: str
+    title: str
+    run: Callable[[Context], tuple[Outcome, ...]]
