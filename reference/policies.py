@@ -104,7 +104,8 @@ class SoftmaxPolicy:
         """
         pi_sa = self(x)
         weighted: Array = pi_sa * np.where(pi_sa > 0.0, gradient, 0.0)
-        return weighted - pi_sa * weighted.sum(axis=-1, keepdims=True)
+        mean: Array = weighted.sum(axis=-1, keepdims=True)
+        return weighted - pi_sa * mean
 
     def inverse(self, pi_sa: Array) -> Array:
         """Return log pi.
