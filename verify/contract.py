@@ -4,9 +4,15 @@ A check is a unit of work with a name; running it yields outcomes, one per thing
 something.  The command line, the tests and the reports know nothing else of it.
 """
 
-from collections.abc import Callable
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 
 class Level(IntEnum):
@@ -45,6 +51,8 @@ class Outcome:
     seconds : float
     detail : str
         One sentence; for a deviation, what differs and by how much.
+    traceback : str
+        Of the exception that ended the check; empty unless the status is an error.
     """
 
     name: str
@@ -55,6 +63,7 @@ class Outcome:
     instances: int
     seconds: float
     detail: str = ""
+    traceback: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,15 +81,42 @@ class Check:
     Attributes
     ----------
     name : str
-        Dotted; its outcomes' names begin with it.
+        Dotted; its outcomes' names are it, or begin with it and a dot.
     group : str
         Section of the report: ``crosscheck``, ``mutants``, ...
     title : str
     run : callable
-        Returns at least one outcome; must not print and must draw all randomness from the seed.
+        Returns at least one outcome; must not print and must draw all randomness from the seed.  It
+        runs in another process: a module-level function, a closure, or :func:`verify.leaves.deferred`.
     """
 
     name: str
     group: str
     title: str
     run: Callable[[Context], tuple[Outcome, ...]]
+
+
+@dataclass(frozen=True)
+class Group:
+    """A section of the report: the constant ``GROUP`` in the module ``group`` of a subpackage.
+
+    That module is imported to list the checks, so it imports nothing heavy: neither NumPy nor the code
+    that the checks run.
+
+    Attributes
+    ----------
+    name : str
+    title : str
+        One line.
+    checks : callable
+        Returns the group's checks in the order of the report; they are listed without being run.
+    render : callable, optional
+        Draws the group's outcomes, possibly of only some of its checks, in place of the table with one
+        outcome per line.  What it returns must not be as wide as the console on purpose, and takes its
+        styles from :class:`rich.text.Text` or style arguments: markup in strings is off.
+    """
+
+    name: str
+    title: str
+    checks: Callable[[], tuple[Check, ...]]
+    render: Callable[[Sequence[Outcome]], RenderableType] | None = None

@@ -1,8 +1,13 @@
 """Finds the leaves of a package: one constant per file, in sorted order of the file names."""
 
+import ast
+import functools
 import importlib
+import importlib.util
 import pkgutil
-from typing import TypeVar
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
 
 LeafT = TypeVar("LeafT")
 
@@ -35,3 +40,34 @@ def leaves(package: str, constant: str, kind: type[LeafT]) -> dict[str, LeafT]:
             )
         found[name] = leaf
     return found
+
+
+def title(module: str) -> str:
+    """First line of a module's docstring, without its full stop; the module is not imported.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If there is no such module, or it has no source.
+    ValueError
+        If it has no docstring.
+    """
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"there is no module {module} with a source file", name=module)
+    docstring = ast.get_docstring(ast.parse(Path(spec.origin).read_bytes()))
+    if not docstring:
+        raise ValueError(f"{module} has no docstring; its first line is the title of the leaf")
+    return docstring.splitlines()[0].rstrip(".")
+
+
+def deferred(module: str, function: str) -> Callable[..., Any]:
+    """Return a callable that imports ``module`` when it is called, and calls its ``function``.
+
+    It can be sent to another process.
+    """
+    return functools.partial(_call, module, function)
+
+
+def _call(module: str, function: str, *args: object) -> Any:
+    return getattr(importlib.import_module(module), function)(*args)
