@@ -4,15 +4,17 @@ A domain has an event shape; points may carry any leading batch axes, and the pr
 All projections are Euclidean, so they are non-expansive, as (4.4) and (5.12) need.
 """
 
-from dataclasses import dataclass, field
-from typing import Protocol
+import math
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from reference.errors import InputError
-from reference.validation import Array, entry, first, real_array, scalar
+from reference.validation import Array, entry, extents, first, real_array, scalar
 
 
+@runtime_checkable
 class Domain(Protocol):
     """A closed convex set of arrays of one shape."""
 
@@ -60,11 +62,29 @@ def member(name: str, x: Array, domain: Domain) -> Array:
     return x
 
 
+def some_point(domain: Domain, slope: float = 0.0) -> Array:
+    """Return a point of a domain, by which parts that share x are held to each other.
+
+    It is the projection of (1, 2, ..., n) slope / n: of the origin at slope zero.
+    """
+    n = math.prod(domain.shape)
+    return domain.project(slope * np.arange(1, n + 1).reshape(domain.shape) / n)
+
+
 @dataclass(frozen=True)
 class Euclidean:
-    """The whole space R^d, with arrays of the given shape."""
+    """The whole space R^d, with arrays of the given shape.
+
+    Raises
+    ------
+    InputError
+        If the shape is not a tuple of positive whole numbers.
+    """
 
     shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", extents("shape", self.shape))
 
     @property
     def diameter(self) -> float:
@@ -134,7 +154,8 @@ class Ball:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "centre", real_array("centre", self.centre))
-        scalar("radius", self.radius, low=0.0, open_low=True)
+        radius = scalar("radius", self.radius, low=0.0, open_low=True)
+        object.__setattr__(self, "radius", radius)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -160,20 +181,25 @@ class Simplices:
     """Products of probability simplices: the last axis of the shape holds distributions.
 
     Direct policies (S, A) live here: one simplex per state.
+
+    Raises
+    ------
+    InputError
+        If the shape is empty or not a tuple of positive whole numbers.
     """
 
     shape: tuple[int, ...]
-    _count: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if not self.shape or min(self.shape) < 1:
-            raise InputError(f"shape is {self.shape}; a product of simplices needs positive axes")
-        object.__setattr__(self, "_count", int(np.prod(self.shape[:-1])))
+        shape = extents("shape", self.shape)
+        if not shape:
+            raise InputError("shape is (); give at least the axis that holds a distribution: (n,)")
+        object.__setattr__(self, "shape", shape)
 
     @property
     def diameter(self) -> float:
-        """Distance of two opposite vertices: sqrt(2) per simplex with at least two entries."""
-        return float(np.sqrt(2.0 * self._count)) if self.shape[-1] > 1 else 0.0
+        """Distance of two opposite vertices: its square is 2 per simplex with two entries or more."""
+        return math.sqrt(2.0 * math.prod(self.shape[:-1])) if self.shape[-1] > 1 else 0.0
 
     def project(self, x: Array) -> Array:
         """Project each row; see :func:`project_to_simplex`."""

@@ -10,16 +10,17 @@ g in pi is the gradient in y.  For softmax it is ``pi * (g - <pi, g>)``.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from scipy.special import softmax
 
 from reference.domains import Domain, Euclidean, Simplices
 from reference.errors import NotDifferentiableError
-from reference.validation import Array, entry, first, positive
+from reference.validation import Array, entry, extents, first, positive
 
 
+@runtime_checkable
 class SmoothMap(Protocol):
     """A differentiable map from a domain to arrays, with its vector-Jacobian product."""
 
@@ -37,6 +38,7 @@ class SmoothMap(Protocol):
         ...
 
 
+@runtime_checkable
 class PolicyMap(SmoothMap, Protocol):
     """A smooth map onto policies, with a parameter for a given policy."""
 
@@ -47,9 +49,18 @@ class PolicyMap(SmoothMap, Protocol):
 
 @dataclass(frozen=True)
 class DirectPolicy:
-    """y is the policy itself; ``shape`` is (S, A)."""
+    """y is the policy itself; ``shape`` is (S, A).
+
+    Raises
+    ------
+    InputError
+        If the shape is not a pair of positive whole numbers.
+    """
 
     shape: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", extents("shape", self.shape, axes=2))
 
     @property
     def domain(self) -> Simplices:
@@ -70,9 +81,10 @@ class DirectPolicy:
         """
         if not np.isfinite(gradient).all():
             where = first(~np.isfinite(gradient))
+            probability = np.broadcast_to(x, gradient.shape)[where]
             raise NotDifferentiableError(
                 f"the gradient is {gradient[where]} at {entry('pi_sa', where)} = "
-                f"{x[where]:g}: an entropy has no gradient on the boundary of the simplex; "
+                f"{probability:g}: an entropy has no gradient on the boundary of the simplex; "
                 "use the softmax parameterisation or the quadratic regulariser"
             )
         return gradient
@@ -84,9 +96,18 @@ class DirectPolicy:
 
 @dataclass(frozen=True)
 class SoftmaxPolicy:
-    """y holds logits; ``shape`` is (S, A)."""
+    """y holds logits; ``shape`` is (S, A).
+
+    Raises
+    ------
+    InputError
+        If the shape is not a pair of positive whole numbers.
+    """
 
     shape: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", extents("shape", self.shape, axes=2))
 
     @property
     def domain(self) -> Euclidean:

@@ -11,19 +11,24 @@ For a row p of a policy, an action value q and a temperature tau > 0::
 
 Every h is strongly convex; only the quadratic is smooth up to the boundary, and it keeps rational
 data rational.  ``Weighted`` multiplies any h by a positive weight of the state.
+
+The two entropies have modulus 2 on the simplex, not only the 1 of Pinsker's inequality in the l1 norm:
+along a direction u with sum_a u_a = 0 the second derivative is sum_a u_a^2 / p_a >= (sum_a |u_a|)^2
+>= 2 |u|^2, with equality at p = (1/2, 1/2, 0, ...) along (1, -1, 0, ...).
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from scipy.special import logsumexp, softmax, xlogy
 
 from reference.domains import project_to_simplex
 from reference.errors import InputError
-from reference.validation import Array, distributions, positive, real_array
+from reference.validation import Array, distributions, positive, provides, real_array
 
 
+@runtime_checkable
 class Regularizer(Protocol):
     """A strongly convex function h_s on the simplex, evaluated for all states at once.
 
@@ -48,7 +53,7 @@ class Regularizer(Protocol):
 
     @property
     def strong_convexity(self) -> float:
-        """Largest m with h - m/2 |.|^2 convex on the simplex, Euclidean norm."""
+        """Largest m with h - m/2 |.|^2 convex on the simplex (of two actions or more)."""
         ...
 
     @property
@@ -57,8 +62,33 @@ class Regularizer(Protocol):
         ...
 
     def bound(self, n_actions: int) -> float:
-        """Largest |h| over the simplex."""
+        """Upper bound of |h| over the simplex."""
         ...
+
+
+def fitting(name: str, regularizer: Regularizer, n_states: int, n_actions: int) -> tuple[int, ...]:
+    """Return the batch axes of a regulariser, after checking that it takes policies (S, A).
+
+    Raises
+    ------
+    InputError
+        If it is no regulariser, or its arrays belong to other numbers of states or actions.
+    """
+    provides(name, regularizer, Regularizer)
+    uniform_sa = np.full((n_states, n_actions), 1.0 / n_actions)
+    try:
+        shape = regularizer.value(uniform_sa).shape
+    except ValueError as error:
+        raise InputError(
+            f"{name} does not take policies of shape {uniform_sa.shape} ({error}): give its reference "
+            "or weights the states and actions of the problem"
+        ) from error
+    if shape[-1:] != (n_states,):
+        raise InputError(
+            f"{name} gives values of shape {shape} for {n_states} states: give its reference or "
+            "weights the states of the problem"
+        )
+    return shape[:-1]
 
 
 def _rows(tau: float | Array) -> float | Array:
@@ -68,7 +98,7 @@ def _rows(tau: float | Array) -> float | Array:
 
 @dataclass(frozen=True)
 class NegativeEntropy:
-    """h(p) = sum p log p, with 0 log 0 = 0: 1-strongly convex, not smooth at the boundary."""
+    """h(p) = sum p log p, with 0 log 0 = 0: 2-strongly convex, not smooth at the boundary."""
 
     def value(self, pi_sa: Array) -> Array:
         """Between -log A (uniform) and 0 (deterministic)."""
@@ -89,8 +119,8 @@ class NegativeEntropy:
 
     @property
     def strong_convexity(self) -> float:
-        """1: the Hessian is diag(1/p), and p <= 1."""
-        return 1.0
+        """2: see the module's docstring."""
+        return 2.0
 
     @property
     def smoothness(self) -> float:
@@ -114,13 +144,19 @@ class KLDivergence:
     Raises
     ------
     InputError
-        If the reference is not a policy, or has a zero.
+        If the reference has no axes (state, action), is not a policy, or has a zero.
     """
 
     reference_sa: Array
 
     def __post_init__(self) -> None:
-        reference = distributions("reference_sa", real_array("reference_sa", self.reference_sa))
+        reference = real_array("reference_sa", self.reference_sa)
+        if reference.ndim < 2:
+            raise InputError(
+                f"reference_sa has shape {reference.shape}; it needs axes (state, action): "
+                "repeat the row for every state"
+            )
+        distributions("reference_sa", reference)
         positive(
             "reference_sa",
             reference,
@@ -139,7 +175,7 @@ class KLDivergence:
             return 1.0 + np.log(pi_sa) - np.log(self.reference_sa)
 
     def argmax(self, q_sa: Array, tau: float | Array) -> Array:
-        """M exp(q / tau), normalised."""
+        """m exp(q / tau), normalised."""
         return np.asarray(softmax(q_sa / _rows(tau) + np.log(self.reference_sa), axis=-1))
 
     def conjugate(self, q_sa: Array, tau: float | Array) -> Array:
@@ -148,8 +184,8 @@ class KLDivergence:
 
     @property
     def strong_convexity(self) -> float:
-        """1, as for the entropy: the two differ by a linear function."""
-        return 1.0
+        """2, as for the entropy: the two differ by a linear function."""
+        return 2.0
 
     @property
     def smoothness(self) -> float:
@@ -157,7 +193,7 @@ class KLDivergence:
         return np.inf
 
     def bound(self, n_actions: int) -> float:  # noqa: ARG002 - the contract's signature
-        """-log of the smallest reference probability."""
+        """-log of the smallest reference probability, attained at that action."""
         return float(-np.log(self.reference_sa.min()))
 
 
@@ -209,13 +245,14 @@ class Weighted:
     Raises
     ------
     InputError
-        If a weight is not a positive number.
+        If the base is no regulariser or a weight is not a positive number.
     """
 
     base: Regularizer
     weight_s: Array
 
     def __post_init__(self) -> None:
+        provides("base", self.base, Regularizer)
         weight = real_array("weight_s", self.weight_s)
         if weight.ndim == 0:
             raise InputError("weight_s is one number; give one weight per state, or scale tau")
@@ -249,5 +286,5 @@ class Weighted:
         return self.base.smoothness * float(self.weight_s.max())
 
     def bound(self, n_actions: int) -> float:
-        """The base's, times the largest weight."""
+        """The base's, times the largest weight; not attained if both vary with the state."""
         return self.base.bound(n_actions) * float(self.weight_s.max())

@@ -31,6 +31,8 @@ def real_array(name: str, value: npt.ArrayLike, *, finite: bool = True) -> Array
     InputError
         If the array is ragged, complex, boolean or not numeric, or has NaN or infinite entries.
     """
+    if isinstance(value, np.ma.MaskedArray):
+        raise InputError(f"{name} is masked; fill the masked entries: {name}.filled(...)")
     try:
         raw = np.asarray(value)
     except ValueError as error:
@@ -100,6 +102,69 @@ def distributions(
 def probability_rows(name: str, value: npt.ArrayLike, axes: str, shape: tuple[int, ...]) -> Array:
     """Return a read-only copy of an array of distributions over its last axis, checked."""
     return distributions(name, shaped(name, real_array(name, value), axes, shape))
+
+
+def whole(name: str, value: object, *, low: int) -> int:
+    """Return a whole number that is at least ``low``.
+
+    Raises
+    ------
+    InputError
+        If it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low:
+        raise InputError(f"{name} is {value!r}; it must be a whole number >= {low}")
+    return int(value)
+
+
+def extents(name: str, shape: Sequence[int], *, axes: int | None = None) -> tuple[int, ...]:
+    """Return a shape as a tuple of positive whole numbers, ``axes`` of them if given.
+
+    Raises
+    ------
+    InputError
+        If it is not.
+    """
+    if not isinstance(shape, tuple | list) or (axes is not None and len(shape) != axes):
+        count = "" if axes is None else f"{axes} "
+        raise InputError(f"{name} is {shape!r}; give a tuple of {count}positive whole numbers")
+    return tuple(whole(f"{name}[{i}]", n, low=1) for i, n in enumerate(shape))
+
+
+def together(**batches: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the common batch shape of arrays, given the leading axes of each by name.
+
+    Raises
+    ------
+    InputError
+        If they do not broadcast against each other.
+    """
+    try:
+        return np.broadcast_shapes(*batches.values())
+    except ValueError as error:
+        spelled = ", ".join(f"{name} {shape}" for name, shape in batches.items())
+        raise InputError(
+            f"the leading (batch) axes do not agree: {spelled}; give every array the same number of "
+            "problems, or none"
+        ) from error
+
+
+def provides(name: str, value: object, contract: type) -> None:
+    """Check that a part is an instance with the methods of a runtime-checkable protocol.
+
+    Raises
+    ------
+    InputError
+        If it is a class, or lacks a method.
+    """
+    if isinstance(value, type):
+        raise InputError(f"{name} is the class {value.__name__}; give an instance of it")
+    if not isinstance(value, contract):
+        wanted = [member for member in dir(contract) if member == "__call__" or member[0] != "_"]
+        raise InputError(
+            f"{name} is {type(value).__name__}; it must be a {contract.__name__}, "
+            f"an object with {', '.join(wanted)}: see {contract.__module__}.{contract.__name__}"
+        )
 
 
 def policy(name: str, value: npt.ArrayLike, shape: tuple[int, int]) -> Array:

@@ -11,9 +11,9 @@ is discounted with the reward.
 
 from dataclasses import dataclass
 
-from reference.domains import Domain
+from reference.domains import Domain, some_point
 from reference.problems.zero_sum_game import ParametricGame, ZeroSumGame
-from reference.validation import Array, distributions, real_array, shaped
+from reference.validation import Array, distributions, provides, real_array, shaped, together
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class IncentiveDesign:
     Raises
     ------
     InputError
-        If the arrays do not fit each other, or a row of transitions is not a distribution.
+        If the arrays do not fit the players' game, or a row of transitions is not a distribution.
     """
 
     game: ParametricGame
@@ -41,12 +41,23 @@ class IncentiveDesign:
     cost_s: Array
 
     def __post_init__(self) -> None:
-        r = real_array("r_design_sab", self.r_design_sab)
+        provides("game", self.game, ParametricGame)
+        game = self.game.at(some_point(self.domain))
+        n_states, (n_first, n_second) = game.n_states, game.n_actions
         P = real_array("P_design_sabt", self.P_design_sabt)
-        shaped("P_design_sabt", P, "(s, a, b, t)", (*r.shape[-3:], r.shape[-3]))
-        cost = shaped("cost_s", real_array("cost_s", self.cost_s), "(s,)", r.shape[-3:-2])
-        object.__setattr__(self, "r_design_sab", r)
+        r = real_array("r_design_sab", self.r_design_sab)
+        cost = real_array("cost_s", self.cost_s)
+        shaped("P_design_sabt", P, "(s, a, b, t)", (n_states, n_first, n_second, n_states))
+        shaped("r_design_sab", r, "(s, a, b)", (n_states, n_first, n_second))
+        shaped("cost_s", cost, "(s,)", (n_states,))
+        together(
+            game=game.P_sabt.shape[:-4],
+            P_design_sabt=P.shape[:-4],
+            r_design_sab=r.shape[:-3],
+            cost_s=cost.shape[:-1],
+        )
         object.__setattr__(self, "P_design_sabt", distributions("P_design_sabt", P))
+        object.__setattr__(self, "r_design_sab", r)
         object.__setattr__(self, "cost_s", cost)
 
     @property

@@ -12,16 +12,25 @@ with weights w(s, a) at value vectors v, so one method is enough:
 """
 
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 
-from reference.domains import Domain, member
+from reference.domains import Domain, member, some_point
 from reference.errors import InputError
 from reference.policies import SmoothMap
 from reference.problems.parametrizations import Kernel
-from reference.regularizers import Regularizer
-from reference.validation import Array, distributions, probability_rows, real_array, scalar, shaped
+from reference.regularizers import Regularizer, fitting
+from reference.validation import (
+    Array,
+    distributions,
+    probability_rows,
+    provides,
+    real_array,
+    scalar,
+    shaped,
+    together,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +54,8 @@ class Mdp:
     ------
     InputError
         If an array has the wrong shape or dtype, a non-finite entry, or rows that are not
-        distributions; if gamma or tau is out of range.  The message names the entry.
+        distributions; if gamma or tau is out of range; if the regulariser is for another number of
+        states or actions, or the batch axes do not agree.  The message names the entry.
     """
 
     P_sat: Array
@@ -68,6 +78,12 @@ class Mdp:
         distributions("P_sat", P)
         r = shaped("r_sa", real_array("r_sa", self.r_sa), "(state, action)", (n_states, n_actions))
         rho = probability_rows("rho_s", self.rho_s, "(state,)", (n_states,))
+        together(
+            P_sat=P.shape[:-3],
+            r_sa=r.shape[:-2],
+            rho_s=rho.shape[:-1],
+            regularizer=fitting("regularizer", self.regularizer, n_states, n_actions),
+        )
         object.__setattr__(self, "P_sat", P)
         object.__setattr__(self, "r_sa", r)
         object.__setattr__(self, "rho_s", rho)
@@ -129,11 +145,12 @@ def discount(gamma: float) -> float:
     )
 
 
-def temperature(tau: float) -> float:
+def temperature(tau: float, name: str = "tau") -> float:
     """Check tau >= 0."""
-    return scalar("tau", tau, low=0.0, remedy="a negative tau rewards the regulariser")
+    return scalar(name, tau, low=0.0, remedy="a negative tau rewards the regulariser")
 
 
+@runtime_checkable
 class ParametricMdp(Protocol):
     """M_tau(x): an MDP for each x of a domain, and the pullback of its backup operator."""
 
@@ -167,7 +184,8 @@ class MdpFamily:
     Raises
     ------
     InputError
-        If reward and kernel have different domains' shapes, or anything that :class:`Mdp` refuses.
+        If reward and kernel have different domains' shapes, or :class:`Mdp` refuses what they give
+        at one point of the domain.
     """
 
     reward: SmoothMap
@@ -178,6 +196,8 @@ class MdpFamily:
     regularizer: Regularizer
 
     def __post_init__(self) -> None:
+        provides("reward", self.reward, SmoothMap)
+        provides("kernel", self.kernel, Kernel)
         kernel_domain = self.kernel.domain
         if kernel_domain is not None and kernel_domain.shape != self.reward.domain.shape:
             raise InputError(
@@ -187,6 +207,7 @@ class MdpFamily:
         object.__setattr__(self, "gamma", discount(self.gamma))
         object.__setattr__(self, "tau", temperature(self.tau))
         object.__setattr__(self, "rho_s", distributions("rho_s", real_array("rho_s", self.rho_s)))
+        self.at(some_point(self.domain))
 
     @property
     def domain(self) -> Domain:

@@ -14,22 +14,36 @@ Transitions are kernels: x -> P_sat.  Every gradient in x contracts dP/dx with w
 
     fixed                P_x = P
     softmax              P_x(t|s,a) = softmax_t( l(s,a,t) + sum_i x_i f_i(s,a,t) )
-    user                 any callable with its pullback, held to each other by `check_pullback`
+    user                 any callable with its pullback, held to each other by `check_kernel_pullback`
+
+The arrays of every map and kernel may have leading batch axes, one problem per entry; x then has the
+same leading axes, or none if all problems share it.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from scipy.special import expit, softmax
 
+from reference.contractions import arrivals, next_values
 from reference.domains import Domain, member
 from reference.errors import InputError
 from reference.policies import SmoothMap
-from reference.validation import Array, distributions, real_array, scalar, shaped
+from reference.validation import (
+    Array,
+    distributions,
+    provides,
+    real_array,
+    scalar,
+    shaped,
+    together,
+    whole,
+)
 
 
+@runtime_checkable
 class Kernel(Protocol):
     """Transition probabilities that depend smoothly on x."""
 
@@ -48,6 +62,7 @@ class Kernel(Protocol):
 
 
 def _same_shape(domain: Domain, shape: tuple[int, ...]) -> None:
+    provides("domain", domain, Domain)
     if domain.shape != shape:
         raise InputError(
             f"domain holds points of shape {domain.shape}, but here x has shape {shape}: "
@@ -55,14 +70,52 @@ def _same_shape(domain: Domain, shape: tuple[int, ...]) -> None:
         )
 
 
+def _transitions(name: str, array: Array) -> Array:
+    if array.ndim < 3 or array.shape[-1] != array.shape[-3]:
+        raise InputError(
+            f"{name} has shape {array.shape}; its last axes are (state, action, next state), so the "
+            "third and the first of them must be equal: check the order of the axes"
+        )
+    return array
+
+
+def _combined(x: Array, features: Array, axes: int) -> Array:
+    """sum_i x(i) f_i for features (..., d, *event) with so many event axes."""
+    split = features.ndim - axes
+    flat = features.reshape(*features.shape[:split], -1)
+    total = (x[..., None, :] @ flat)[..., 0, :]
+    return total.reshape(*total.shape[:-1], *features.shape[split:])
+
+
+def _projected(gradient: Array, features: Array, axes: int) -> Array:
+    """<g, f_i> for every i: the transpose of :func:`_combined`."""
+    flat = features.reshape(*features.shape[: features.ndim - axes], -1)
+    column = gradient.reshape(*gradient.shape[: gradient.ndim - axes], -1, 1)
+    return np.asarray((flat @ column)[..., 0])
+
+
 # Rewards.
 
 
 @dataclass(frozen=True, eq=False)
 class TabularReward:
-    """r_x = x, entry by entry, on a domain of reward arrays."""
+    """r_x = x, entry by entry, on a domain of reward arrays.
+
+    Raises
+    ------
+    InputError
+        If points of the domain lack the axes (state, action).
+    """
 
     domain: Domain
+
+    def __post_init__(self) -> None:
+        provides("domain", self.domain, Domain)
+        if len(self.domain.shape) < 2:
+            raise InputError(
+                f"domain holds points of shape {self.domain.shape}; a table of rewards needs axes "
+                "(state, action): give a domain of that shape, such as Euclidean((S, A))"
+            )
 
     def __call__(self, x: Array) -> Array:
         """Return x itself."""
@@ -75,13 +128,23 @@ class TabularReward:
 
 @dataclass(frozen=True, eq=False)
 class FixedReward:
-    """A reward that does not depend on x."""
+    """A reward that does not depend on x.
+
+    Raises
+    ------
+    InputError
+        If the reward lacks the axes (state, action) or is not finite.
+    """
 
     r_sa: Array
     domain: Domain
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "r_sa", real_array("r_sa", self.r_sa))
+        provides("domain", self.domain, Domain)
+        r = real_array("r_sa", self.r_sa)
+        if r.ndim < 2:
+            raise InputError(f"r_sa has shape {r.shape}; it needs axes (state, action)")
+        object.__setattr__(self, "r_sa", r)
 
     def __call__(self, x: Array) -> Array:  # noqa: ARG002 - the contract's signature
         """Return the reward."""
@@ -98,9 +161,12 @@ class LinearReward:
 
     Parameters
     ----------
-    features_isa : (d, S, A) or (d, S, A, B)
-    offset_sa : the same without the first axis
+    features_isa : (..., d, S, A) or (..., d, S, A, B)
+    offset_sa : the same without the feature axis
     domain : Domain of shape (d,)
+    batch_axes : int >= 0
+        How many leading axes of the arrays number a batch: (d, S, A, B) could be d games of one
+        player's features or a batch of d.
 
     Raises
     ------
@@ -111,32 +177,56 @@ class LinearReward:
     features_isa: Array
     offset_sa: Array
     domain: Domain
+    batch_axes: int = 0
 
     def __post_init__(self) -> None:
         features = real_array("features_isa", self.features_isa)
-        if features.ndim < 3:
+        batch = whole("batch_axes", self.batch_axes, low=0)
+        if features.ndim < 3 + batch:
             raise InputError(
-                f"features_isa has shape {features.shape}; it needs (feature, state, action) axes"
+                f"features_isa has shape {features.shape}; after {batch} batch axes it needs axes "
+                "(feature, state, action)"
             )
         offset = real_array("offset_sa", self.offset_sa)
-        shaped("offset_sa", offset, "(s, a)", features.shape[1:])
+        shape = features.shape[:batch] + features.shape[batch + 1 :]
+        if offset.shape != shape:
+            raise InputError(
+                f"offset_sa has shape {offset.shape}; it must be {shape}, that of the features without "
+                "their axis: give np.zeros of that shape for no offset"
+            )
         object.__setattr__(self, "features_isa", features)
         object.__setattr__(self, "offset_sa", offset)
-        _same_shape(self.domain, features.shape[:1])
+        _same_shape(self.domain, features.shape[batch : batch + 1])
+
+    @property
+    def _event_axes(self) -> int:
+        return self.offset_sa.ndim - self.batch_axes
 
     def __call__(self, x: Array) -> Array:
         """Weighted sum of the features."""
-        return self.offset_sa + np.tensordot(x, self.features_isa, axes=1)
+        return self.offset_sa + _combined(x, self.features_isa, self._event_axes)
 
-    def pullback(self, x: Array, gradient: Array) -> Array:
+    def pullback(self, x: Array, gradient: Array) -> Array:  # noqa: ARG002 - the contract's signature
         """Inner product of the gradient with each feature."""
-        flat = gradient.reshape(*x.shape[:-1], -1)
-        return np.asarray(flat @ self.features_isa.reshape(self.features_isa.shape[0], -1).T)
+        return _projected(gradient, self.features_isa, self._event_axes)
 
 
 @dataclass(frozen=True, eq=False)
 class BoundedIncentive:
-    """r_x = r + c sigmoid(x): an incentive between 0 and c on top of a given reward (Section 6.3)."""
+    """r_x = r + c sigmoid(x): an incentive between 0 and c on top of a given reward (Section 6.3).
+
+    Parameters
+    ----------
+    r_sa : (..., S, A) or (..., S, A, B)
+    scale : float
+        The bound c.
+    domain : Domain of shape (S, A) or (S, A, B)
+
+    Raises
+    ------
+    InputError
+        If the reward and the domain have different shapes.
+    """
 
     r_sa: Array
     scale: float
@@ -145,11 +235,12 @@ class BoundedIncentive:
     def __post_init__(self) -> None:
         r = real_array("r_sa", self.r_sa)
         object.__setattr__(self, "r_sa", r)
-        scalar("scale", self.scale)
-        _same_shape(self.domain, r.shape)
+        object.__setattr__(self, "scale", scalar("scale", self.scale))
+        provides("domain", self.domain, Domain)
+        shaped("r_sa", r, "those of the domain's points", self.domain.shape)
 
     def __call__(self, x: Array) -> Array:
-        """R + c sigmoid(x)."""
+        """r + c sigmoid(x)."""
         return np.asarray(self.r_sa + self.scale * expit(x))
 
     def pullback(self, x: Array, gradient: Array) -> Array:
@@ -163,6 +254,19 @@ class PotentialShaping:
 
     Without regularisation it leaves every optimal policy unchanged (Ng, Harada and Russell 1999);
     with it too, since the advantage of every policy is unchanged.
+
+    Parameters
+    ----------
+    r_sa : (..., S, A)
+    P_sat : (..., S, A, S)
+    gamma : float in [0, 1)
+        Transitions and discount of the MDP that is shaped.
+    domain : Domain of shape (S,)
+
+    Raises
+    ------
+    InputError
+        If the shapes do not fit each other or a row of transitions is not a distribution.
     """
 
     r_sa: Array
@@ -173,21 +277,30 @@ class PotentialShaping:
     def __post_init__(self) -> None:
         r = real_array("r_sa", self.r_sa)
         P = real_array("P_sat", self.P_sat)
-        shaped("P_sat", P, "(s, a, t)", (*r.shape, r.shape[0]))
+        n_states, n_actions = _transitions("P_sat", P).shape[-3:-1]
+        shaped("r_sa", r, "(s, a)", (n_states, n_actions))
+        together(r_sa=r.shape[:-2], P_sat=P.shape[:-3])
         object.__setattr__(self, "r_sa", r)
         object.__setattr__(self, "P_sat", distributions("P_sat", P))
-        scalar("gamma", self.gamma, low=0.0, high=1.0, open_high=True)
-        _same_shape(self.domain, r.shape[:1])
+        gamma = scalar("gamma", self.gamma, low=0.0, high=1.0, open_high=True)
+        object.__setattr__(self, "gamma", gamma)
+        _same_shape(self.domain, (n_states,))
 
     def __call__(self, x: Array) -> Array:
         """Shaped reward."""
-        arrival = np.einsum("sat,...t->...sa", self.P_sat, x, optimize=True)
+        arrival = next_values(self.P_sat, x[..., None, :])[..., 0, :, :]
         return np.asarray(self.r_sa + self.gamma * arrival - x[..., None])
 
     def pullback(self, x: Array, gradient: Array) -> Array:  # noqa: ARG002 - the contract's signature
         """gamma P' g, minus the sums of g over the actions."""
-        arrival = np.einsum("sat,...sa->...t", self.P_sat, gradient, optimize=True)
-        return np.asarray(self.gamma * arrival - gradient.sum(axis=-1))
+        return np.asarray(self.gamma * arrivals(self.P_sat, gradient) - gradient.sum(axis=-1))
+
+
+def _user_parts(value: object, vjp: object, domain: Domain) -> None:
+    for name, part in (("value", value), ("vjp", vjp)):
+        if not callable(part):
+            raise InputError(f"{name} is {type(part).__name__}; it must be a callable")
+    provides("domain", domain, Domain)
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,12 +315,20 @@ class UserMap:
 
     See Also
     --------
-    check_pullback : holds the two to each other by a directional derivative.
+    check_pullback : holds the two to each other by directional derivatives.
+
+    Raises
+    ------
+    InputError
+        If a part is not callable, or returns something else than finite real arrays.
     """
 
     value: Callable[[Array], Array]
     vjp: Callable[[Array, Array], Array]
     domain: Domain
+
+    def __post_init__(self) -> None:
+        _user_parts(self.value, self.vjp, self.domain)
 
     def __call__(self, x: Array) -> Array:
         """Value of the callable, checked to be finite real numbers."""
@@ -224,13 +345,19 @@ class UserMap:
 
 @dataclass(frozen=True, eq=False)
 class FixedKernel:
-    """Transitions that do not depend on x."""
+    """Transitions (..., S, A, S) that do not depend on x.
+
+    Raises
+    ------
+    InputError
+        If the shape is another, or a row is not a distribution.
+    """
 
     P_sat: Array
     domain: None = None
 
     def __post_init__(self) -> None:
-        P = distributions("P_sat", real_array("P_sat", self.P_sat))
+        P = distributions("P_sat", _transitions("P_sat", real_array("P_sat", self.P_sat)))
         object.__setattr__(self, "P_sat", P)
 
     def __call__(self, x: Array) -> Array:  # noqa: ARG002 - the contract's signature
@@ -247,6 +374,17 @@ class SoftmaxKernel:
     """P_x(t|s,a) = softmax over t of ``logits(s,a,t) + sum_i x(i) features(i,s,a,t)``.
 
     A logit of ``-inf`` makes a transition impossible for every x.
+
+    Parameters
+    ----------
+    logits_sat : (..., S, A, S)
+    features_isat : (..., d, S, A, S)
+    domain : Domain of shape (d,)
+
+    Raises
+    ------
+    InputError
+        If the shapes do not fit each other, or a row of logits has no finite entry.
     """
 
     logits_sat: Array
@@ -255,27 +393,32 @@ class SoftmaxKernel:
 
     def __post_init__(self) -> None:
         logits = real_array("logits_sat", self.logits_sat, finite=False)
+        _transitions("logits_sat", logits)
         if np.isnan(logits).any() or np.isposinf(logits).any() or np.isneginf(logits).all(-1).any():
             raise InputError(
                 "logits_sat has a NaN, a +inf or a row of -inf; every (s, a) needs a finite logit"
             )
         features = real_array("features_isat", self.features_isat)
-        shaped("features_isat", features, "(s, a, t)", logits.shape)
+        shaped("features_isat", features, "(s, a, t)", logits.shape[-3:])
+        if features.ndim < 4:
+            raise InputError(
+                f"features_isat has shape {features.shape}; it needs axes (feature, s, a, t)"
+            )
+        together(logits_sat=logits.shape[:-3], features_isat=features.shape[:-4])
         object.__setattr__(self, "logits_sat", logits)
         object.__setattr__(self, "features_isat", features)
-        _same_shape(self.domain, features.shape[:1])
+        _same_shape(self.domain, features.shape[-4:-3])
 
     def __call__(self, x: Array) -> Array:
         """Softmax of the logits."""
-        return np.asarray(softmax(self.logits_sat + np.tensordot(x, self.features_isat, 1), axis=-1))
+        return np.asarray(softmax(self.logits_sat + _combined(x, self.features_isat, 3), axis=-1))
 
     def pullback(self, x: Array, w_ksa: Array, v_kt: Array) -> Array:
         """Sum over (s, a, t) of P(t|s,a) sum_k w_k(s,a) (v_k(t) - (P v_k)(s,a)) f_i(s,a,t)."""
         P = self(x)
         weighted = np.einsum("...ksa,...kt->...sat", w_ksa, v_kt, optimize=True)
         centred = P * (weighted - (P * weighted).sum(axis=-1, keepdims=True))
-        features = self.features_isat.reshape(self.features_isat.shape[0], -1)
-        return np.asarray(centred.reshape(*x.shape[:-1], -1) @ features.T)
+        return _projected(centred, self.features_isat, 3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -284,15 +427,29 @@ class UserKernel:
 
     ``vjp(x, g_sat)`` returns the gradient in x of ``sum g_sat P_x``; the rank-one weights are
     multiplied out for it.
+
+    Raises
+    ------
+    InputError
+        If a part is not callable, or returns something else than transitions (..., S, A, S) and a
+        finite gradient.
+
+    See Also
+    --------
+    check_kernel_pullback : holds the two to each other by directional derivatives.
     """
 
     value: Callable[[Array], Array]
     vjp: Callable[[Array, Array], Array]
     domain: Domain
 
+    def __post_init__(self) -> None:
+        _user_parts(self.value, self.vjp, self.domain)
+
     def __call__(self, x: Array) -> Array:
         """Value of the callable, checked to be probability distributions."""
-        return distributions("the user's P_sat at x", real_array("the user's P_sat", self.value(x)))
+        P = _transitions("the user's P_sat", real_array("the user's P_sat", self.value(x)))
+        return distributions("the user's P_sat", P)
 
     def pullback(self, x: Array, w_ksa: Array, v_kt: Array) -> Array:
         """Value of the user's pullback at the summed weights, checked for shape."""
@@ -304,39 +461,110 @@ class UserKernel:
 def check_pullback(
     map_: SmoothMap, x: Array, generator: np.random.Generator, *, directions: int = 5
 ) -> float:
-    """Hold a map's pullback to its value by directional derivatives; return the worst error.
+    """Hold a map's pullback to its value at an interior point x; return the worst error.
 
-    Along a random direction u and for random weights g, the derivative of <g, map(x + h u)> at
-    h = 0 is estimated by central differences at two steps and Richardson extrapolation, whose
-    own disagreement is the tolerance.
+    For random weights g, the pullback must be the gradient of <g, map(x)>; see
+    :func:`check_gradient`.
 
     Raises
     ------
     InputError
-        If a derivative differs from <pullback(x, g), u> by more than the tolerance.
+        If x is outside the domain, or a derivative differs by more than the tolerance.
     """
+    provides("map_", map_, SmoothMap)
     x = member("x", x, map_.domain)
-    value = map_(x)
+    g = generator.standard_normal(map_(x).shape)
+
+    def weighted(point: Array) -> float:
+        return float((g * map_(point)).sum())
+
+    size = float(np.abs(g * map_(x)).sum())
+    return check_gradient(weighted, x, map_.pullback(x, g), generator, size=size, directions=directions)
+
+
+def check_kernel_pullback(
+    kernel: Kernel, x: Array, generator: np.random.Generator, *, directions: int = 5
+) -> float:
+    """Hold a kernel's pullback to its value at an interior point x; return the worst error.
+
+    For two random pairs of weights w(s,a), v(t), the pullback must be the gradient of
+    sum_k <w_k, P_x v_k>; see :func:`check_gradient`.
+
+    Raises
+    ------
+    InputError
+        If x is outside the domain, or a derivative differs by more than the tolerance.
+    """
+    provides("kernel", kernel, Kernel)
+    x = real_array("x", x) if kernel.domain is None else member("x", x, kernel.domain)
+    n_states, n_actions = kernel(x).shape[-3:-1]
+    w_ksa = generator.standard_normal((2, n_states, n_actions))
+    v_kt = generator.standard_normal((2, n_states))
+
+    def weighted(point: Array) -> float:
+        return float((w_ksa * next_values(kernel(point), v_kt)).sum())
+
+    size = float(np.abs(w_ksa).sum() * np.abs(v_kt).max())
+    pulled = kernel.pullback(x, w_ksa, v_kt)
+    gradient = np.zeros_like(x) if pulled is None else pulled
+    return check_gradient(weighted, x, gradient, generator, size=size, directions=directions)
+
+
+def check_gradient(
+    function: Callable[[Array], float],
+    x: Array,
+    gradient: Array,
+    generator: np.random.Generator,
+    *,
+    size: float,
+    directions: int = 5,
+) -> float:
+    """Hold a claimed gradient to a function by directional derivatives; return the worst error.
+
+    Along random directions u, the derivative of f(x + h u) at h = 0 is estimated by central
+    differences at steps h and h / 2 and Richardson extrapolation.  Their disagreement, and the
+    rounding of f over the step, are the tolerance.
+
+    Parameters
+    ----------
+    function : callable, x -> float
+    x : array
+        A point with room for small steps in every direction.
+    gradient : array of the shape of x
+    generator : Generator
+        Of the directions.
+    size : float
+        Sum of the absolute values of the terms that f adds up, by which its rounding is judged.
+    directions : int >= 1
+
+    Raises
+    ------
+    InputError
+        If a derivative differs from <gradient, u> by more than the tolerance.
+    """
+    whole("directions", directions, low=1)
+    shaped("gradient", gradient, "those of x", x.shape)
+    step = 1e-3 * (1.0 + float(np.abs(x).max(initial=0.0)))
+    # Of the values, and of the arguments that they are taken at.
+    moved = float(np.abs(gradient).sum() * (1.0 + np.abs(x).max(initial=0.0)))
+    rounding = 64.0 * float(np.finfo(np.float64).eps) * (size + moved)
     worst = 0.0
     for _ in range(directions):
         u = generator.standard_normal(x.shape)
-        g = generator.standard_normal(value.shape)
-        step = 1e-3 * (1.0 + float(np.abs(x).max(initial=0.0)))
+        claimed = float((gradient * u).sum())
 
-        def slope(h: float, u: Array = u, g: Array = g) -> float:
-            return float((g * (map_(x + h * u) - map_(x - h * u))).sum() / (2.0 * h))
+        def slope(h: float, u: Array = u) -> float:
+            return (function(x + h * u) - function(x - h * u)) / (2.0 * h)
 
         coarse, fine = slope(step), slope(step / 2.0)
         estimate = (4.0 * fine - coarse) / 3.0
-        claimed = float((map_.pullback(x, g) * u).sum())
-        scale = float(np.abs(g).sum() * np.abs(value).max(initial=0.0)) + abs(claimed)
-        tolerance = abs(fine - coarse) + 64.0 * np.finfo(np.float64).eps * scale / step
+        tolerance = abs(fine - coarse) + rounding / step
         error = abs(estimate - claimed)
-        if error > tolerance:
+        if not error <= tolerance:
             raise InputError(
                 f"the pullback gives the slope {claimed:.9g} in a direction in which the map itself "
-                f"has {estimate:.9g} (tolerance {tolerance:.1e}): correct the pullback; it must return "
-                "the gradient in x of sum(gradient * map(x))"
+                f"has {estimate:.9g} (tolerance {tolerance:.1e}): correct the pullback; it must "
+                "return the gradient in x of the weighted sum of the map's entries"
             )
         worst = max(worst, error)
     return worst

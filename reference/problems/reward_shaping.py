@@ -10,9 +10,11 @@ regulariser.
 
 from dataclasses import dataclass
 
-from reference.domains import Domain
+from reference.domains import Domain, some_point
+from reference.errors import InputError
 from reference.problems.mdp import Mdp, ParametricMdp
-from reference.validation import Array
+from reference.problems.structure import same
+from reference.validation import Array, provides
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,10 +27,32 @@ class RewardShaping:
         The task by which policies are judged.
     shaped : ParametricMdp
         The task on which they are trained.
+
+    Raises
+    ------
+    InputError
+        If the two differ in anything but the reward, at one point of X.
     """
 
     original: Mdp
     shaped: ParametricMdp
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.original, Mdp):
+            raise InputError(f"original is {type(self.original).__name__}; it must be an Mdp")
+        provides("shaped", self.shaped, ParametricMdp)
+        shaped = self.shaped.at(some_point(self.domain))
+        for name in ("P_sat", "gamma", "rho_s", "tau", "regularizer"):
+            if not same(getattr(self.original, name), getattr(shaped, name)):
+                raise InputError(
+                    f"the original and the shaped task differ in {name}; shaping changes the reward "
+                    f"only: build both from one {name}"
+                )
+        if self.original.r_sa.shape != shaped.r_sa.shape:
+            raise InputError(
+                f"the original reward has shape {self.original.r_sa.shape} and the shaped one "
+                f"{shaped.r_sa.shape}: give both the same states, actions and batch"
+            )
 
     @property
     def domain(self) -> Domain:

@@ -12,17 +12,18 @@ and r_x predicts P(d_0 > d_1 | r_x) = 1 / (1 + exp(sum_{d_1} r_x - sum_{d_0} r_x
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from scipy.special import expit
 
-from reference.domains import Domain
+from reference.domains import Domain, some_point
 from reference.errors import InputError
 from reference.problems.mdp import Mdp, ParametricMdp
-from reference.validation import Array, real_array, scalar
+from reference.validation import Array, provides, real_array, scalar, shaped, together, whole
 
 
+@runtime_checkable
 class LabelRule(Protocol):
     """Probability that the first of two segments is preferred, from the difference of true returns."""
 
@@ -45,7 +46,7 @@ class LabelByReturn:
     tolerance: float = 1e-9
 
     def __post_init__(self) -> None:
-        scalar("tolerance", self.tolerance, low=0.0)
+        object.__setattr__(self, "tolerance", scalar("tolerance", self.tolerance, low=0.0))
 
     def __call__(self, return_difference: Array) -> Array:
         """0, 1/2 or 1."""
@@ -66,7 +67,8 @@ class BradleyTerryLabels:
     temperature: float = 1.0
 
     def __post_init__(self) -> None:
-        scalar("temperature", self.temperature, low=0.0, open_low=True)
+        temperature = scalar("temperature", self.temperature, low=0.0, open_low=True)
+        object.__setattr__(self, "temperature", temperature)
 
     def __call__(self, return_difference: Array) -> Array:
         """sigmoid((R_0 - R_1) / temperature)."""
@@ -81,7 +83,7 @@ class Rlhf:
     ----------
     lower : ParametricMdp
         M_tau(x); only its reward may depend on x.
-    r_true_sa : (S, A)
+    r_true_sa : (..., S, A)
         The reward by which segments are labelled.
     segment_length : int >= 1
         Number of state-action pairs in a segment.
@@ -92,7 +94,8 @@ class Rlhf:
     Raises
     ------
     InputError
-        If a length is not a whole number in its range, or the reward is not finite.
+        If a length is not a whole number in its range, the true reward is not finite or does not
+        fit the lower level, or the lower level's transitions differ between two points of X.
     """
 
     lower: ParametricMdp
@@ -102,14 +105,21 @@ class Rlhf:
     delay: int = 0
 
     def __post_init__(self) -> None:
+        provides("lower", self.lower, ParametricMdp)
+        provides("labels", self.labels, LabelRule)
+        mdp = self.lower.at(some_point(self.domain))
         r = real_array("r_true_sa", self.r_true_sa)
-        if r.ndim != 2:
-            raise InputError(f"r_true_sa has shape {r.shape}; it must have axes (state, action)")
+        shaped("r_true_sa", r, "(state, action)", (mdp.n_states, mdp.n_actions))
+        together(r_true_sa=r.shape[:-2], P_sat=mdp.P_sat.shape[:-3])
+        if not np.array_equal(mdp.P_sat, self.lower.at(some_point(self.domain, 1.0)).P_sat):
+            raise InputError(
+                "the lower level's transitions depend on x; in preference learning only the reward is "
+                "learned: use a FixedKernel"
+            )
         object.__setattr__(self, "r_true_sa", r)
-        for name, low in (("segment_length", 1), ("delay", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < low:
-                raise InputError(f"{name} is {value!r}; it must be a whole number >= {low}")
+        length = whole("segment_length", self.segment_length, low=1)
+        object.__setattr__(self, "segment_length", length)
+        object.__setattr__(self, "delay", whole("delay", self.delay, low=0))
 
     @property
     def domain(self) -> Domain:

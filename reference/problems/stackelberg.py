@@ -19,8 +19,16 @@ from reference.domains import Domain, member
 from reference.errors import InputError
 from reference.policies import PolicyMap
 from reference.problems.mdp import Mdp, discount, temperature
-from reference.regularizers import Regularizer
-from reference.validation import Array, distributions, probability_rows, real_array, shaped
+from reference.regularizers import Regularizer, fitting
+from reference.validation import (
+    Array,
+    distributions,
+    probability_rows,
+    provides,
+    real_array,
+    shaped,
+    together,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,21 +76,38 @@ class StackelbergGame:
                 f"P_sabt has shape {P.shape}; its last axes are (state, leader's action, follower's "
                 "action, next state), so the fourth and the first of them must be equal"
             )
-        object.__setattr__(self, "P_sabt", distributions("P_sabt", P))
-        for name in ("r_leader_sab", "r_follower_sab"):
-            r = real_array(name, getattr(self, name))
-            object.__setattr__(self, name, shaped(name, r, "(s, a, b)", P.shape[-4:-1]))
-        object.__setattr__(
-            self, "rho_s", probability_rows("rho_s", self.rho_s, "(state,)", P.shape[-1:])
+        n_states, n_leader, n_follower = P.shape[-4:-1]
+        if 0 in (n_states, n_leader, n_follower):
+            raise InputError(f"P_sabt has shape {P.shape}; there must be a state and two actions")
+        distributions("P_sabt", P)
+        r_leader, r_follower = (
+            shaped(name, real_array(name, getattr(self, name)), "(s, a, b)", P.shape[-4:-1])
+            for name in ("r_leader_sab", "r_follower_sab")
         )
-        object.__setattr__(self, "gamma", discount(self.gamma))
-        object.__setattr__(self, "tau", temperature(self.tau))
-        object.__setattr__(self, "tau_leader", temperature(self.tau_leader))
-        if self.leader.domain.shape != P.shape[-4:-2]:
+        rho = probability_rows("rho_s", self.rho_s, "(state,)", (n_states,))
+        follower = fitting("regularizer", self.regularizer, n_states, n_follower)
+        leader = fitting("regularizer_leader", self.regularizer_leader, n_states, n_leader)
+        together(
+            P_sabt=P.shape[:-4],
+            r_leader_sab=r_leader.shape[:-3],
+            r_follower_sab=r_follower.shape[:-3],
+            rho_s=rho.shape[:-1],
+            regularizer=follower,
+            regularizer_leader=leader,
+        )
+        provides("leader", self.leader, PolicyMap)
+        if self.leader.domain.shape != (n_states, n_leader):
             raise InputError(
                 f"the leader's map takes x of shape {self.leader.domain.shape}; with these "
-                f"transitions it must be (states, leader's actions) = {P.shape[-4:-2]}"
+                f"transitions it must be (states, leader's actions) = {(n_states, n_leader)}"
             )
+        object.__setattr__(self, "P_sabt", P)
+        object.__setattr__(self, "r_leader_sab", r_leader)
+        object.__setattr__(self, "r_follower_sab", r_follower)
+        object.__setattr__(self, "rho_s", rho)
+        object.__setattr__(self, "gamma", discount(self.gamma))
+        object.__setattr__(self, "tau", temperature(self.tau))
+        object.__setattr__(self, "tau_leader", temperature(self.tau_leader, "tau_leader"))
 
     @property
     def domain(self) -> Domain:

@@ -13,18 +13,26 @@ with value V for player 1 and -V for player 2.  The two may have different numbe
 """
 
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 
 from reference.contractions import follower_mixture, leader_mixture
-from reference.domains import Domain, member
+from reference.domains import Domain, member, some_point
 from reference.errors import InputError
 from reference.policies import SmoothMap
 from reference.problems.mdp import Mdp, discount, temperature
 from reference.problems.parametrizations import Kernel
-from reference.regularizers import Regularizer
-from reference.validation import Array, distributions, probability_rows, real_array, shaped
+from reference.regularizers import Regularizer, fitting
+from reference.validation import (
+    Array,
+    distributions,
+    probability_rows,
+    provides,
+    real_array,
+    shaped,
+    together,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,13 +71,22 @@ class ZeroSumGame:
                 f"P_sabt has shape {P.shape}; its last axes are (state, action 1, action 2, next "
                 "state), so the fourth and the first of them must be equal: check their order"
             )
+        n_states, n_first, n_second = P.shape[-4:-1]
+        if 0 in (n_states, n_first, n_second):
+            raise InputError(f"P_sabt has shape {P.shape}; there must be a state and two actions")
         distributions("P_sabt", P)
         r = shaped("r_sab", real_array("r_sab", self.r_sab), "(s, a, b)", P.shape[-4:-1])
+        rho = probability_rows("rho_s", self.rho_s, "(state,)", P.shape[-1:])
+        together(
+            P_sabt=P.shape[:-4],
+            r_sab=r.shape[:-3],
+            rho_s=rho.shape[:-1],
+            regularizer_1=fitting("regularizer_1", self.regularizer_1, n_states, n_first),
+            regularizer_2=fitting("regularizer_2", self.regularizer_2, n_states, n_second),
+        )
         object.__setattr__(self, "P_sabt", P)
         object.__setattr__(self, "r_sab", r)
-        object.__setattr__(
-            self, "rho_s", probability_rows("rho_s", self.rho_s, "(state,)", P.shape[-1:])
-        )
+        object.__setattr__(self, "rho_s", rho)
         object.__setattr__(self, "gamma", discount(self.gamma))
         object.__setattr__(self, "tau", temperature(self.tau))
 
@@ -133,6 +150,7 @@ class ZeroSumGame:
         )
 
 
+@runtime_checkable
 class ParametricGame(Protocol):
     """A zero-sum game for each x of a domain, and the pullback of its backup operator."""
 
@@ -155,6 +173,12 @@ class GameFamily:
     """A parametric zero-sum game from a reward map (s, a, b) and a kernel that share x.
 
     The kernel sees the two actions as one axis: its P_sat has A * B columns, b running faster.
+
+    Raises
+    ------
+    InputError
+        If reward and kernel have different domains' shapes or numbers of actions, or
+        :class:`ZeroSumGame` refuses what they give at one point of the domain.
     """
 
     reward: SmoothMap
@@ -166,6 +190,8 @@ class GameFamily:
     regularizer_2: Regularizer
 
     def __post_init__(self) -> None:
+        provides("reward", self.reward, SmoothMap)
+        provides("kernel", self.kernel, Kernel)
         kernel_domain = self.kernel.domain
         if kernel_domain is not None and kernel_domain.shape != self.reward.domain.shape:
             raise InputError(
@@ -175,6 +201,7 @@ class GameFamily:
         object.__setattr__(self, "gamma", discount(self.gamma))
         object.__setattr__(self, "tau", temperature(self.tau))
         object.__setattr__(self, "rho_s", distributions("rho_s", real_array("rho_s", self.rho_s)))
+        self.at(some_point(self.domain))
 
     @property
     def domain(self) -> Domain:
@@ -186,6 +213,10 @@ class GameFamily:
         x = member("x", x, self.domain)
         r_sab = self.reward(x)
         P = self.kernel(x)
+        if r_sab.ndim < 3:
+            raise InputError(
+                f"the reward has shape {r_sab.shape}; a game's needs axes (state, action 1, action 2)"
+            )
         joint = r_sab.shape[-2] * r_sab.shape[-1]
         if P.shape[-2] != joint:
             raise InputError(
