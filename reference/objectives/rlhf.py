@@ -31,7 +31,7 @@ from scipy.sparse import csr_array
 from scipy.special import expit
 
 from reference.contractions import next_values, policy_chain
-from reference.domains import member
+from reference.domains import member, some_point
 from reference.errors import InputError
 from reference.evaluated import Evaluated
 from reference.objectives.contract import Objective
@@ -95,9 +95,10 @@ def segment_classes(
     Raises
     ------
     InputError
-        If the transitions depend on x or have batch axes, or if a limit is exceeded.
+        If the problem has batch axes, or a limit is exceeded.
     """
-    P_sat = _fixed_transitions(problem)
+    P_sat = problem.at(some_point(problem.domain)).P_sat
+    _alone("P_sat", P_sat, 3)
     n_states, n_actions, _ = P_sat.shape
     actions = np.arange(n_actions)
     # A row is (first state, current state, pairs so far in sorted order).
@@ -121,28 +122,19 @@ def segment_classes(
     return SegmentClasses(P_sat, members_cl, paths_cs)
 
 
-def _fixed_transitions(problem: Rlhf) -> Array:
-    """The transitions, compared at points of the domain that lie on both sides of one another."""
-    domain = problem.domain
-    centre = domain.project(np.zeros(domain.shape))
-    shift = np.cos(1.0 + np.arange(centre.size)).reshape(domain.shape)
-    P_sat = problem.at(centre).P_sat
-    if P_sat.ndim != 3:
-        raise InputError(
-            f"P_sat has shape {P_sat.shape}; the preference loss takes one problem at a time: "
-            "call it for each problem of the batch"
-        )
-    for x in (domain.project(centre + shift), domain.project(centre - shift)):
-        _same_transitions(problem.at(x).P_sat, P_sat)
-    return P_sat
-
-
 def _same_transitions(here: Array, enumerated: Array) -> None:
     if not np.array_equal(here, enumerated):
         raise InputError(
-            "the transitions are not those for which the segments were enumerated: in this loss only "
-            "the reward may depend on x; give the lower level a FixedKernel, and compute the segment "
-            "classes from this very problem"
+            "the transitions are not those for which the segments were enumerated: only the reward may "
+            "depend on x; use a FixedKernel, and compute the classes from this very problem"
+        )
+
+
+def _alone(name: str, array: Array, axes: int) -> None:
+    if array.ndim != axes:
+        raise InputError(
+            f"{name} has shape {array.shape}; the preference loss takes one problem at one point, "
+            "without batch axes: call it for each"
         )
 
 
@@ -189,13 +181,15 @@ def preference_loss(
         do not belong to this problem.
     """
     x = member("x", x, problem.domain)
-    for name, array, event in (("x", x, len(problem.domain.shape)), ("pi_sa", np.asarray(pi_sa), 2)):
-        if array.ndim != event:
-            raise InputError(
-                f"{name} has shape {array.shape}; the preference loss takes no batch axes: "
-                "call it for each point"
-            )
     mdp = problem.at(x)
+    for name, array, axes in (
+        ("x", x, len(problem.domain.shape)),
+        ("pi_sa", np.asarray(pi_sa), 2),
+        ("r_true_sa", problem.r_true_sa, 2),
+        ("r_sa", mdp.r_sa, 2),
+        ("rho_s", mdp.rho_s, 1),
+    ):
+        _alone(name, array, axes)
     pi_sa = policy("pi_sa", pi_sa, (mdp.n_states, mdp.n_actions))
     classes = segment_classes(problem) if classes is None else classes
     _same_transitions(mdp.P_sat, classes.P_sat)
@@ -204,12 +198,6 @@ def preference_loss(
             f"the classes hold segments of {classes.segment_length} pairs and the problem has "
             f"segment_length {problem.segment_length}: compute them from this problem"
         )
-    if problem.r_true_sa.shape != pi_sa.shape:
-        raise InputError(
-            f"r_true_sa has shape {problem.r_true_sa.shape}; with these transitions it must be "
-            f"(states, actions) = {pi_sa.shape}"
-        )
-
     members_cl = classes.members_cl
     mu_ks = _first_states(mdp.rho_s, policy_chain(mdp.P_sat, pi_sa), problem.delay)
     reach_c = classes.paths_cs @ mu_ks[-1]
