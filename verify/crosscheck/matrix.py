@@ -1,0 +1,130 @@
+"""Runs quantities by routes over cases and keeps the worst error of each cell.
+
+A cell's error is measured in units of the derived tolerance of the quantity, doubled because a route
+in float64 rounds like the reference does, plus the route's own stated error.  An instance whose
+tolerance is more than `RESOLVED` of the quantity's size says nothing in float64: it is not counted.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from verify.contract import Outcome, Status
+from verify.crosscheck.quantity import Case, Measured, Quantity
+from verify.oracles import definitions as primitive
+from verify.oracles.route import Answer, Request, Route
+
+RESOLVED = 1e-3
+"""Largest tolerance, relative to the largest entry of the quantity, that still means something."""
+
+DIRECTIONS = 3
+"""Directions along which the routes that have no full gradient are compared."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One instance of one cell: the worst error in units of the tolerance, and where."""
+
+    case: str
+    margin: float
+    detail: str
+
+
+def request(quantity: Quantity[Any], case: Case[Any], generator: np.random.Generator) -> Request:
+    """Ask for a quantity at a case."""
+    directions: tuple[np.ndarray, ...] = ()
+    if quantity.variable is not None:
+        shape = quantity.variable.get(case.point).shape
+        directions = tuple(generator.uniform(-1.0, 1.0, shape) for _ in range(DIRECTIONS))
+    traits = primitive.traits(case.problem)
+    return Request(
+        define=partial(quantity.define, case),
+        point=case.point,
+        variable=quantity.variable,
+        directions=directions,
+        gamma=traits.gamma,
+        n_states=traits.n_states,
+        transcendental=traits.transcendental
+        or (quantity.variable is not None and quantity.variable.field == "logits"),
+        optimum=quantity.optimum,
+        unregularized=traits.unregularized,
+    )
+
+
+def compare(case: Case[Any], measured: Measured, asked: Request, answer: Answer) -> Comparison:
+    """Hold a measured quantity to a route's answer."""
+    if answer.slopes:
+        values = np.array([(measured.values * u).sum() for u in asked.directions])
+        # Inner products of computed entries with directions of size at most one.
+        allowed = np.array([(measured.tolerance * np.abs(u)).sum() for u in asked.directions])
+    else:
+        values, allowed = measured.values, measured.tolerance
+    if values.shape != answer.values.shape:
+        return Comparison(
+            case.name, np.inf, f"the shapes differ: {values.shape} and {answer.values.shape}"
+        )
+    allowed = 2.0 * allowed + answer.error + np.finfo(np.float64).tiny
+    difference = np.abs(values - answer.values)
+    if not np.isfinite(difference).all():
+        return Comparison(case.name, np.inf, "an entry is not finite")
+    ratio = difference / allowed
+    where = np.unravel_index(int(ratio.argmax()), ratio.shape) if ratio.ndim else ()
+    return Comparison(
+        case.name,
+        float(ratio.max()),
+        f"entry {tuple(map(int, where))}: reference {values[where]:.12g}, route "
+        f"{answer.values[where]:.12g}, tolerance {allowed[where]:.1e}",
+    )
+
+
+def resolved(measured: Measured) -> bool:
+    """Whether the tolerance is small against the quantity."""
+    size = float(np.abs(measured.values).max(initial=0.0))
+    return bool(measured.tolerance.max(initial=0.0) <= RESOLVED * size)
+
+
+def row(
+    prefix: str,
+    quantity: Quantity[Any],
+    cases: tuple[Case[Any], ...],
+    routes: tuple[Route, ...],
+    seed: int,
+) -> Iterator[Outcome]:
+    """All cells of one quantity."""
+    generator = np.random.default_rng(seed)
+    prepared = []
+    for case in cases:
+        if quantity.applies(case):
+            measured = quantity.measured(case)
+            asked = request(quantity, case, generator)
+            if resolved(measured):
+                prepared.append((case, measured, asked))
+    for route in routes:
+        started = time.perf_counter()
+        comparisons = [
+            compare(case, measured, asked, route.answer(asked))
+            for case, measured, asked in prepared
+            if route.applies(asked)
+        ]
+        if comparisons:
+            yield _outcome(f"{prefix}.{quantity.name}", quantity, route, comparisons, started)
+
+
+def _outcome(
+    name: str, quantity: Quantity[Any], route: Route, comparisons: list[Comparison], started: float
+) -> Outcome:
+    worst = max(comparisons, key=lambda comparison: comparison.margin)
+    return Outcome(
+        name=f"{name}.{route.name.replace(' ', '_')}",
+        title=f"{quantity.title}, {quantity.source}, by {route.name}",
+        status=Status.AS_EXPECTED if worst.margin <= 1.0 else Status.DEVIATION,
+        margin=worst.margin,
+        instance=worst.case,
+        instances=len(comparisons),
+        seconds=time.perf_counter() - started,
+        detail=worst.detail,
+    )

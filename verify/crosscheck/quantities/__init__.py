@@ -1,0 +1,1 @@
+"""What is cross-checked: one file per mathematical object, each exporting ``QUANTITIES``."""
