@@ -1,6 +1,7 @@
 """Checks of what is given: what, where, why and the remedy, and never a silent repair."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -8,6 +9,7 @@ import numpy.typing as npt
 from reference.errors import InputError
 
 Array = npt.NDArray[np.float64]
+T = TypeVar("T")
 
 ROW_SUM_TOLERANCE = 1e-12
 """How far a row of probabilities may be from summing to one: some thousand rounded additions."""
@@ -104,6 +106,21 @@ def probability_rows(name: str, value: npt.ArrayLike, axes: str, shape: tuple[in
     return distributions(name, shaped(name, real_array(name, value), axes, shape))
 
 
+def source(generator: object) -> np.random.Generator:
+    """Return a generator of random numbers, checked.
+
+    Raises
+    ------
+    InputError
+        If it is something else, such as a seed.
+    """
+    if not isinstance(generator, np.random.Generator):
+        raise InputError(
+            f"generator is {generator!r}; pass a generator, such as np.random.default_rng(0)"
+        )
+    return generator
+
+
 def whole(name: str, value: object, *, low: int) -> int:
     """Return a whole number that is at least ``low``.
 
@@ -147,6 +164,22 @@ def together(**batches: tuple[int, ...]) -> tuple[int, ...]:
             f"the leading (batch) axes do not agree: {spelled}; give every array the same number of "
             "problems, or none"
         ) from error
+
+
+def instance(name: str, value: object, kind: type[T]) -> T:
+    """Return a value of a class, checked.
+
+    Raises
+    ------
+    InputError
+        If it is of another class.
+    """
+    if not isinstance(value, kind):
+        raise InputError(
+            f"{name} is {type(value).__name__}; it must be of the class {kind.__name__}: "
+            f"see {kind.__module__}.{kind.__name__}"
+        )
+    return value
 
 
 def provides(name: str, value: object, contract: type) -> None:

@@ -20,6 +20,7 @@ The arrays of every map and kernel may have leading batch axes, one problem per 
 same leading axes, or none if all problems share it.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -61,15 +62,6 @@ class Kernel(Protocol):
         ...
 
 
-def _same_shape(domain: Domain, shape: tuple[int, ...]) -> None:
-    provides("domain", domain, Domain)
-    if domain.shape != shape:
-        raise InputError(
-            f"domain holds points of shape {domain.shape}, but here x has shape {shape}: "
-            f"give a domain of that shape, such as Euclidean({shape})"
-        )
-
-
 def _transitions(name: str, array: Array) -> Array:
     if array.ndim < 3 or array.shape[-1] != array.shape[-3]:
         raise InputError(
@@ -79,19 +71,21 @@ def _transitions(name: str, array: Array) -> Array:
     return array
 
 
-def _combined(x: Array, features: Array, axes: int) -> Array:
-    """sum_i x(i) f_i for features (..., d, *event) with so many event axes."""
+def _combined(x: Array, features: Array, shape: tuple[int, ...], axes: int) -> Array:
+    """sum_i x(i) f_i for x (..., *shape) and features (..., *shape, *event) with ``axes`` event axes."""
     split = features.ndim - axes
-    flat = features.reshape(*features.shape[:split], -1)
-    total = (x[..., None, :] @ flat)[..., 0, :]
+    flat = features.reshape(*features.shape[: split - len(shape)], math.prod(shape), -1)
+    row = x.reshape(*x.shape[: x.ndim - len(shape)], 1, -1)
+    total = (row @ flat)[..., 0, :]
     return total.reshape(*total.shape[:-1], *features.shape[split:])
 
 
-def _projected(gradient: Array, features: Array, axes: int) -> Array:
-    """<g, f_i> for every i: the transpose of :func:`_combined`."""
-    flat = features.reshape(*features.shape[: features.ndim - axes], -1)
+def _projected(gradient: Array, features: Array, shape: tuple[int, ...], axes: int) -> Array:
+    """<g, f_i> for every i, shape (..., *shape): the transpose of :func:`_combined`."""
+    lead = features.shape[: features.ndim - axes - len(shape)]
     column = gradient.reshape(*gradient.shape[: gradient.ndim - axes], -1, 1)
-    return np.asarray((flat @ column)[..., 0])
+    total = (features.reshape(*lead, math.prod(shape), -1) @ column)[..., 0]
+    return total.reshape(*total.shape[:-1], *shape)
 
 
 # Rewards.
@@ -162,11 +156,12 @@ class LinearReward:
     Parameters
     ----------
     features_isa : (..., d, S, A) or (..., d, S, A, B)
-    offset_sa : the same without the feature axis
-    domain : Domain of shape (d,)
+        The index i has the axes of x: d stands for all of ``domain.shape``.
+    offset_sa : the same without the axes of x
+    domain : Domain
     batch_axes : int >= 0
-        How many leading axes of the arrays number a batch: (d, S, A, B) could be d games of one
-        player's features or a batch of d.
+        How many leading axes of the arrays number a batch of problems; the shapes alone do not tell
+        a batch of MDPs from one game.
 
     Raises
     ------
@@ -182,21 +177,23 @@ class LinearReward:
     def __post_init__(self) -> None:
         features = real_array("features_isa", self.features_isa)
         batch = whole("batch_axes", self.batch_axes, low=0)
-        if features.ndim < 3 + batch:
+        provides("domain", self.domain, Domain)
+        split = batch + len(self.domain.shape)
+        if features.ndim < split + 2 or features.shape[batch:split] != self.domain.shape:
             raise InputError(
-                f"features_isa has shape {features.shape}; after {batch} batch axes it needs axes "
-                "(feature, state, action)"
+                f"features_isa has shape {features.shape}; it must have {batch} batch axes, the axes "
+                f"{self.domain.shape} of the domain's points, and (state, action): give the domain "
+                "the shape of the feature index"
             )
         offset = real_array("offset_sa", self.offset_sa)
-        shape = features.shape[:batch] + features.shape[batch + 1 :]
+        shape = features.shape[:batch] + features.shape[split:]
         if offset.shape != shape:
             raise InputError(
-                f"offset_sa has shape {offset.shape}; it must be {shape}, that of the features without "
-                "their axis: give np.zeros of that shape for no offset"
+                f"offset_sa has shape {offset.shape}; it must be {shape}, that of one feature: give "
+                "np.zeros of that shape for no offset"
             )
         object.__setattr__(self, "features_isa", features)
         object.__setattr__(self, "offset_sa", offset)
-        _same_shape(self.domain, features.shape[batch : batch + 1])
 
     @property
     def _event_axes(self) -> int:
@@ -204,11 +201,11 @@ class LinearReward:
 
     def __call__(self, x: Array) -> Array:
         """Weighted sum of the features."""
-        return self.offset_sa + _combined(x, self.features_isa, self._event_axes)
+        return self.offset_sa + _combined(x, self.features_isa, self.domain.shape, self._event_axes)
 
     def pullback(self, x: Array, gradient: Array) -> Array:  # noqa: ARG002 - the contract's signature
         """Inner product of the gradient with each feature."""
-        return _projected(gradient, self.features_isa, self._event_axes)
+        return _projected(gradient, self.features_isa, self.domain.shape, self._event_axes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -284,7 +281,12 @@ class PotentialShaping:
         object.__setattr__(self, "P_sat", distributions("P_sat", P))
         gamma = scalar("gamma", self.gamma, low=0.0, high=1.0, open_high=True)
         object.__setattr__(self, "gamma", gamma)
-        _same_shape(self.domain, (n_states,))
+        provides("domain", self.domain, Domain)
+        if self.domain.shape != (n_states,):
+            raise InputError(
+                f"domain holds points of shape {self.domain.shape}; a potential has one number per "
+                f"state: give a domain of shape {(n_states,)}, such as Euclidean({(n_states,)})"
+            )
 
     def __call__(self, x: Array) -> Array:
         """Shaped reward."""
@@ -379,7 +381,8 @@ class SoftmaxKernel:
     ----------
     logits_sat : (..., S, A, S)
     features_isat : (..., d, S, A, S)
-    domain : Domain of shape (d,)
+        The index i has the axes of x: d stands for all of ``domain.shape``.
+    domain : Domain
 
     Raises
     ------
@@ -399,26 +402,24 @@ class SoftmaxKernel:
                 "logits_sat has a NaN, a +inf or a row of -inf; every (s, a) needs a finite logit"
             )
         features = real_array("features_isat", self.features_isat)
-        shaped("features_isat", features, "(s, a, t)", logits.shape[-3:])
-        if features.ndim < 4:
-            raise InputError(
-                f"features_isat has shape {features.shape}; it needs axes (feature, s, a, t)"
-            )
-        together(logits_sat=logits.shape[:-3], features_isat=features.shape[:-4])
+        provides("domain", self.domain, Domain)
+        axes = (*self.domain.shape, *logits.shape[-3:])
+        shaped("features_isat", features, "those of the domain's points and (s, a, t)", axes)
+        together(logits_sat=logits.shape[:-3], features_isat=features.shape[: features.ndim - len(axes)])
         object.__setattr__(self, "logits_sat", logits)
         object.__setattr__(self, "features_isat", features)
-        _same_shape(self.domain, features.shape[-4:-3])
 
     def __call__(self, x: Array) -> Array:
         """Softmax of the logits."""
-        return np.asarray(softmax(self.logits_sat + _combined(x, self.features_isat, 3), axis=-1))
+        tilt = _combined(x, self.features_isat, self.domain.shape, 3)
+        return np.asarray(softmax(self.logits_sat + tilt, axis=-1))
 
     def pullback(self, x: Array, w_ksa: Array, v_kt: Array) -> Array:
         """Sum over (s, a, t) of P(t|s,a) sum_k w_k(s,a) (v_k(t) - (P v_k)(s,a)) f_i(s,a,t)."""
         P = self(x)
         weighted = np.einsum("...ksa,...kt->...sat", w_ksa, v_kt, optimize=True)
         centred = P * (weighted - (P * weighted).sum(axis=-1, keepdims=True))
-        return _projected(centred, self.features_isat, 3)
+        return _projected(centred, self.features_isat, self.domain.shape, 3)
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from reference.domains import Domain, some_point
 from reference.errors import InputError
 from reference.problems.mdp import Mdp, ParametricMdp
 from reference.problems.structure import same
-from reference.validation import Array, provides
+from reference.validation import Array, instance, provides
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +38,7 @@ class RewardShaping:
     shaped: ParametricMdp
 
     def __post_init__(self) -> None:
-        if not isinstance(self.original, Mdp):
-            raise InputError(f"original is {type(self.original).__name__}; it must be an Mdp")
+        instance("original", self.original, Mdp)
         provides("shaped", self.shaped, ParametricMdp)
         shaped = self.shaped.at(some_point(self.domain))
         for name in ("P_sat", "gamma", "rho_s", "tau", "regularizer"):
