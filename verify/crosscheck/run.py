@@ -22,7 +22,7 @@ def run(file: str, context: Context) -> tuple[Outcome, ...]:
     A quantity that met no route or no instance is a deviation: a row must not vanish in silence.
     """
     quantities = importlib.import_module(f"verify.crosscheck.quantities.{file}").QUANTITIES
-    found = []
+    found: list[Outcome] = []
     for quantity in quantities:
         cells = tuple(
             row(

@@ -20,6 +20,11 @@ Floats = npt.NDArray[np.float64]
 class Arithmetic(Protocol):
     """Array operations over one number system."""
 
+    @property
+    def rounds(self) -> bool:
+        """Whether numbers are rounded to the precision of float64."""
+        ...
+
     def lift(self, values: npt.ArrayLike) -> Native:
         """Floats as numbers of this system, exactly."""
         ...
@@ -44,8 +49,12 @@ class Arithmetic(Protocol):
         """Nearest floats of the real (primal) parts, for comparisons only."""
         ...
 
+    def sharpen(self, z: Native) -> Native:
+        """Drop the error bounds that numbers carry: an iteration that corrects itself needs none."""
+        ...
+
     def solve(self, P_st: Native, gamma: Native, c_s: Native) -> Native:
-        """v with v = c + gamma P v."""
+        """v with v = c + gamma P v; several right sides stand as columns (S, K)."""
         ...
 
 
@@ -60,6 +69,8 @@ class NumpyArithmetic:
     primal : number -> nearest float of its real part
     linear_solve : (matrix, right side) -> solution
     dtype : of the arrays
+    rounds : whether numbers are rounded to the precision of float64
+    centre : number -> the number without its error bound, where numbers carry one
     """
 
     number: Callable[[float], Any]
@@ -68,6 +79,8 @@ class NumpyArithmetic:
     primal: Callable[[Any], float]
     linear_solve: Callable[[Native, Native], Native]
     dtype: type
+    rounds: bool
+    centre: Callable[[Any], Any] | None = None
 
     def lift(self, values: npt.ArrayLike) -> Native:
         """Convert entry by entry; numbers that NumPy has are converted at once."""
@@ -95,6 +108,10 @@ class NumpyArithmetic:
         if self.dtype is object:
             return np.asarray(self._each(self.primal, z), dtype=np.float64)
         return np.asarray(np.real(z), dtype=np.float64)
+
+    def sharpen(self, z: Native) -> Native:
+        """Take the centre of each entry."""
+        return z if self.centre is None else self._each(self.centre, z)
 
     def solve(self, P_st: Native, gamma: Native, c_s: Native) -> Native:
         """Solve the linear system as it stands."""

@@ -16,6 +16,8 @@ from verify.oracles.route import Answer, Request
 class _Tensors:
     """PyTorch's half of the arithmetic."""
 
+    rounds = True
+
     def lift(self, values: npt.ArrayLike) -> Native:
         import torch
 
@@ -39,6 +41,9 @@ class _Tensors:
 
     def real(self, z: Native) -> Floats:
         return np.asarray(z.detach().numpy(), dtype=np.float64)
+
+    def sharpen(self, z: Native) -> Native:
+        return z
 
     def solve(self, P_st: Native, gamma: Native, c_s: Native) -> Native:
         import torch

@@ -2,8 +2,9 @@ r"""Ball arithmetic with 80 digits (FLINT's Arb): every operation carries a boun
 
 For ill-conditioned cases: gamma next to 1, tau next to 0, slowly mixing chains.  Slopes are central
 differences (f(+h) - f(-h)) / 2h with h = 1e-20: of the digits, 20 go to the difference, and the
-truncation, of order h^2, leaves far more than float64 resolves.  Optima come from policy iteration
-in balls, which converges quadratically to all digits.
+truncation, of order h^2, leaves far more than float64 resolves.  Optima come from policy iteration,
+which converges quadratically to all digits; between its steps only the centres are kept, since the
+iteration corrects itself while radii would grow by 1 / tau at each step.
 """
 
 from dataclasses import dataclass
@@ -21,9 +22,9 @@ LARGEST = 24
 
 
 def _solve(matrix: Native, right: Native) -> Native:
-    n = len(right)
-    solution = arb_mat(n, n, list(matrix.flat)).solve(arb_mat(n, 1, list(right.flat)))
-    return np.array([solution[i, 0] for i in range(n)], dtype=object)
+    n, columns = len(right), right.size // len(right)
+    solution = arb_mat(n, n, list(matrix.flat)).solve(arb_mat(n, columns, list(right.flat)))
+    return np.array(solution.entries(), dtype=object).reshape(right.shape)
 
 
 BALLS = NumpyArithmetic(
@@ -33,6 +34,8 @@ BALLS = NumpyArithmetic(
     primal=lambda ball: float(ball.mid()),
     linear_solve=_solve,
     dtype=object,
+    rounds=False,
+    centre=lambda ball: ball.mid(),
 )
 
 

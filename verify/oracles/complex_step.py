@@ -20,6 +20,7 @@ COMPLEX = NumpyArithmetic(
     primal=lambda z: float(z.real),
     linear_solve=np.linalg.solve,
     dtype=np.complex128,
+    rounds=True,
 )
 
 

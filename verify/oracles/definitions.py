@@ -35,7 +35,7 @@ from reference.problems.rlhf import BradleyTerryLabels, LabelByReturn, Rlhf
 from reference.problems.stackelberg import StackelbergGame
 from reference.problems.zero_sum_game import GameFamily
 from reference.regularizers import KLDivergence, NegativeEntropy, Quadratic, Regularizer, Weighted
-from verify.oracles.arithmetic import Arithmetic, Native
+from verify.oracles.arithmetic import Arithmetic, Floats, Native
 
 Single = MdpFamily | StackelbergGame | Rlhf | RewardShaping
 Pair = GameFamily | IncentiveDesign
@@ -78,6 +78,24 @@ def softmax(number: Arithmetic, z: Native) -> Native:
     return powers / powers.sum(-1)[..., None]
 
 
+def combined(number: Arithmetic, x: Native, features: Floats) -> Native:
+    """sum_i x_i features_i, for x of any shape."""
+    rest = features.shape[x.ndim :]
+    flat = number.lift(features.reshape(-1, int(np.prod(rest))))
+    return number.einsum("i,ij->j", x.reshape(-1), flat).reshape(rest)
+
+
+def possible_softmax(number: Arithmetic, logits: Floats, moved: Native) -> Native:
+    """softmax(logits + moved) where entries with logit -inf stay zero."""
+    possible = np.isfinite(logits)
+    total = number.lift(np.where(possible, logits, 0.0)) + moved
+    shift = np.where(possible, number.real(total), -np.inf).max(axis=-1, keepdims=True)
+    # Impossible entries are masked after the exponential; before it they are moved to its 1.
+    mask = number.lift(possible.astype(float))
+    powers = mask * number.exp(mask * (total - number.lift(shift)))
+    return powers / powers.sum(-1)[..., None]
+
+
 def reward(number: Arithmetic, given: Any, x: Native) -> Native:
     """r_x of each parametrisation."""
     match given:
@@ -86,9 +104,7 @@ def reward(number: Arithmetic, given: Any, x: Native) -> Native:
         case FixedReward():
             return number.lift(given.r_sa)
         case LinearReward():
-            letters = "sabc"[: given.offset_sa.ndim]
-            weighted = number.einsum(f"i,i{letters}->{letters}", x, number.lift(given.features_isa))
-            return number.lift(given.offset_sa) + weighted
+            return number.lift(given.offset_sa) + combined(number, x, given.features_isa)
         case BoundedIncentive():
             one, scale = number.lift(1.0), number.lift(given.scale)
             return number.lift(given.r_sa) + scale / (one + number.exp(-x))
@@ -104,8 +120,7 @@ def transitions(number: Arithmetic, given: Any, x: Native) -> Native:
         case FixedKernel():
             return number.lift(given.P_sat)
         case SoftmaxKernel():
-            moved = number.einsum("i,isat->sat", x, number.lift(given.features_isat))
-            return softmax(number, number.lift(given.logits_sat) + moved)
+            return possible_softmax(number, given.logits_sat, combined(number, x, given.features_isat))
     raise TypeError(f"no definition of the kernel {type(given).__name__}")
 
 
@@ -259,15 +274,18 @@ def optimal_values(number: Arithmetic, m: Model) -> Native:
     if own is not None:
         return own(m)
     v_s = evaluate(number, m, best_policy(number, m, m.r_sa))
+    # A solve in float64 moves values by the condition number times a rounding; exact numbers do not.
+    horizon = 1.0 / (1.0 - float(number.real(m.gamma))) if number.rounds else 1.0
+    resolution = 8 * len(v_s) * float(np.finfo(np.float64).eps) * horizon
     still = 0
     for _ in range(200):
         updated = evaluate(number, m, best_policy(number, m, backup(number, m, v_s)))
         change = np.abs(number.real(updated - v_s)).max()
         size = np.abs(number.real(updated)).max()
-        still = still + 1 if change <= 1e-14 * size * len(v_s) else 0
-        v_s = updated
+        still = still + 1 if change <= resolution * size else 0
         if still == SETTLED:
-            return v_s
+            return updated
+        v_s = number.sharpen(updated)
     raise ArithmeticError("policy iteration did not settle in 200 iterations")
 
 
@@ -340,8 +358,9 @@ def design_loss(number: Arithmetic, problem: IncentiveDesign, pi_sa: Native, pi_
         raise TypeError(f"no definition of the game {type(family).__name__}")
     P = number.lift(problem.P_design_sabt)
     P_st = number.einsum("sa,sb,sabt->st", pi_sa, pi_sb, P)
-    r_s = number.einsum("sa,sb,sab->s", pi_sa, pi_sb, number.lift(problem.r_design_sab))
-    v_s = number.solve(P_st, number.lift(family.gamma), r_s - number.lift(problem.cost_s))
+    earned_sab = number.lift(problem.r_design_sab) - number.lift(problem.cost_s)[:, None, None]
+    c_s = number.einsum("sa,sb,sab->s", pi_sa, pi_sb, earned_sab)
+    v_s = number.solve(P_st, number.lift(family.gamma), c_s)
     return -(number.lift(family.rho_s) * v_s).sum(-1)
 
 
@@ -422,6 +441,7 @@ def traits(problem: Single | Pair) -> Traits:
             inner = traits(problem.game)  # type: ignore[arg-type]  # a family of these
         case StackelbergGame():
             curved = isinstance(problem.leader, SoftmaxPolicy) or _curved(problem.regularizer)
+            curved = curved or (problem.tau_leader > 0.0 and _curved(problem.regularizer_leader))
             inner = Traits(problem.gamma, len(problem.rho_s), curved, problem.tau == 0.0)
         case MdpFamily():
             curved = _curved(problem.regularizer) and problem.tau > 0.0

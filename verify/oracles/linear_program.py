@@ -55,6 +55,7 @@ def _floats() -> _Programs:
         primal=float,
         linear_solve=np.linalg.solve,
         dtype=np.float64,
+        rounds=True,
     )
 
 

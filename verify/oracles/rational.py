@@ -86,6 +86,7 @@ DUALS = NumpyArithmetic(
     primal=lambda dual: nearest(dual.a),
     linear_solve=eliminate,
     dtype=object,
+    rounds=False,
 )
 
 

@@ -53,6 +53,7 @@ FLOATS = _Series(
     primal=float,
     linear_solve=np.linalg.solve,
     dtype=np.float64,
+    rounds=True,
 )
 
 

@@ -87,8 +87,8 @@ def _occupancy(case: Case[Single], number: Arithmetic, point: Point, start_s: Na
     m = _model(case, number, point)
     P_st = number.einsum("sa,sat->st", point.policies[0], m.P_sat)
     indicators = number.lift(np.eye(len(case.measure_s)))
-    visits = [(start_s * number.solve(P_st, m.gamma, row)).sum(-1) for row in indicators]
-    return (number.lift(1.0) - m.gamma) * number.stack(visits)
+    visits = number.einsum("s,st->t", start_s, number.solve(P_st, m.gamma, indicators))
+    return (number.lift(1.0) - m.gamma) * visits
 
 
 def _define_occupancy(case: Case[Single], number: Arithmetic, point: Point) -> Native:
