@@ -1,0 +1,1 @@
+"""Holds the packages to what they promise; the strategies draw the problems."""

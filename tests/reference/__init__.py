@@ -1,0 +1,1 @@
+"""The exact side, part by part."""

@@ -1,0 +1,1 @@
+"""What is given: domains, maps, problems, files."""
