@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from reference.errors import InputError
 from verify import leaves
-from verify.contract import Check, Group
+from verify.contract import Check, Group, within
 
 FIRST = ("claims", "crosscheck", "mutants")
 """The groups that open the report, in this order; the others follow by name."""
@@ -72,11 +72,6 @@ def checks(found: Sequence[Group]) -> tuple[Check, ...]:
         if within(later, earlier):
             raise ValueError(f"the checks {earlier!r} and {later!r} clash: no name may begin another")
     return tuple(collected)
-
-
-def within(name: str, prefix: str) -> bool:
-    """Whether a dotted name is ``prefix`` or continues it after a dot."""
-    return name == prefix or name.startswith(f"{prefix}.")
 
 
 def select(

@@ -120,3 +120,8 @@ class Group:
     title: str
     checks: Callable[[], tuple[Check, ...]]
     render: Callable[[Sequence[Outcome]], RenderableType] | None = None
+
+
+def within(name: str, prefix: str) -> bool:
+    """Whether a dotted name is ``prefix`` or continues it after a dot."""
+    return name == prefix or name.startswith(f"{prefix}.")

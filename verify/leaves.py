@@ -61,12 +61,14 @@ def title(module: str) -> str:
     return docstring.splitlines()[0].rstrip(".")
 
 
-def deferred(module: str, function: str) -> Callable[..., Any]:
+def deferred(module: str, function: str, *first: object) -> Callable[..., Any]:
     """Return a callable that imports ``module`` when it is called, and calls its ``function``.
+
+    The arguments given here come before those of the call.
 
     It can be sent to another process.
     """
-    return functools.partial(_call, module, function)
+    return functools.partial(_call, module, function, *first)
 
 
 def _call(module: str, function: str, *args: object) -> Any:

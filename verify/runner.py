@@ -12,8 +12,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from multiprocessing import resource_tracker
 from types import FrameType
 
-from verify.collect import within
-from verify.contract import Check, Context, Outcome, Status
+from verify.contract import Check, Context, Outcome, Status, within
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",

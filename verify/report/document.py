@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from reference.errors import InputError
-from verify.collect import within
-from verify.contract import Check, Outcome, Status
+from verify.contract import Check, Outcome, Status, within
 from verify.report.run import Run
 
 VERSION = 1
