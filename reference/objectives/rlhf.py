@@ -27,7 +27,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
 from scipy.special import expit
 
 from reference.contractions import next_values, policy_chain
@@ -60,13 +59,15 @@ class SegmentClasses:
         The transitions that they were enumerated for.
     members_cl : (C, L)
         Each class as the sorted list of its pairs (s, a), numbered s * A + a.
-    paths_cs : sparse (C, S)
-        K(c, s): the sum over the orders that begin in s.
+    class_e, first_e, weight_e : (E,)
+        The entries K(c, s) that are not zero: c, s and the sum over the orders of c from s.
     """
 
     P_sat: Array
     members_cl: Indices
-    paths_cs: csr_array
+    class_e: Indices
+    first_e: Indices
+    weight_e: Array
 
     @property
     def count(self) -> int:
@@ -77,6 +78,14 @@ class SegmentClasses:
     def segment_length(self) -> int:
         """L."""
         return int(self.members_cl.shape[1])
+
+    def from_first(self, mu_s: Array) -> Array:
+        """sum_s K(c, s) mu(s), shape (C,)."""
+        return _total(self.class_e, self.weight_e * mu_s[self.first_e], self.count)
+
+    def to_first(self, g_c: Array) -> Array:
+        """sum_c K(c, s) g(c), shape (S,)."""
+        return _total(self.first_e, self.weight_e * g_c[self.class_e], self.P_sat.shape[0])
 
 
 def segment_classes(
@@ -118,8 +127,7 @@ def segment_classes(
     members_cl, class_e = np.unique(rows[:, 1:], axis=0, return_inverse=True)
     count = members_cl.shape[0]
     _limit(count, max_classes, "classes", "max_classes", problem)
-    paths_cs = csr_array((weights, (class_e.ravel(), rows[:, 0])), shape=(count, n_states))
-    return SegmentClasses(P_sat, members_cl, paths_cs)
+    return SegmentClasses(P_sat, members_cl, class_e.ravel(), rows[:, 0].copy(), weights)
 
 
 def _same_transitions(here: Array, enumerated: Array) -> None:
@@ -158,7 +166,12 @@ def _successors(P_sat: Array, pairs: Indices, max_rows: int, problem: Rlhf) -> t
 def _merge(rows: Indices, weights: Array) -> tuple[Indices, Array]:
     """Add up the weights of equal rows."""
     merged, which = np.unique(rows, axis=0, return_inverse=True)
-    return merged, np.asarray(np.bincount(which.ravel(), weights), dtype=np.float64)
+    return merged, _total(which.ravel(), weights, merged.shape[0])
+
+
+def _total(index: Indices, weights: Array, count: int) -> Array:
+    """Sum of the weights of each index."""
+    return np.asarray(np.bincount(index, weights, count), dtype=np.float64)
 
 
 def preference_loss(
@@ -200,7 +213,7 @@ def preference_loss(
         )
     members_cl = classes.members_cl
     mu_ks = _first_states(mdp.rho_s, policy_chain(mdp.P_sat, pi_sa), problem.delay)
-    reach_c = classes.paths_cs @ mu_ks[-1]
+    reach_c = classes.from_first(mu_ks[-1])
     factors_cl = pi_sa.ravel()[members_cl]
     p_c = reach_c * factors_cl.prod(axis=1)
     value, grad_p, grad_return = _pair_sums(
@@ -212,7 +225,7 @@ def preference_loss(
     grad_r_sa = _scatter(members_cl, np.broadcast_to(grad_return[:, None], members_cl.shape), pi_sa)
     grad_x = problem.pullback(x, grad_r_sa[None], np.zeros((1, mdp.n_states)))
     grad_pi = _scatter(members_cl, (grad_p * reach_c)[:, None] * _leave_one_out(factors_cl), pi_sa)
-    grad_mu = classes.paths_cs.T @ (grad_p * factors_cl.prod(axis=1))
+    grad_mu = classes.to_first(grad_p * factors_cl.prod(axis=1))
     grad_pi = grad_pi + _delay_gradient(mdp.P_sat, pi_sa, mu_ks, grad_mu)
     return Evaluated(value, grad_x, (grad_pi,))
 
@@ -246,8 +259,7 @@ def _leave_one_out(factors_cl: Array) -> Array:
 
 def _scatter(members_cl: Indices, weights_cl: Array, like_sa: Array) -> Array:
     """Add up weights by the pair (s, a) that they belong to."""
-    total = np.bincount(members_cl.ravel(), weights_cl.ravel(), like_sa.size)
-    return np.asarray(total.reshape(like_sa.shape), dtype=np.float64)
+    return _total(members_cl.ravel(), weights_cl.ravel(), like_sa.size).reshape(like_sa.shape)
 
 
 def _first_states(rho_s: Array, P_st: Array, delay: int) -> list[Array]:

@@ -9,18 +9,19 @@ M = (I - gamma P_pi)^{-1}::
     grad of f in pi(b|s) = -d(s) sum_a pi(a|s) Q(s,a,b)
     grad of f in x       = pullback of the first through the leader's policy map
 
-One factorisation gives V and d.
+That is a joint evaluation with reward r_l - tau_l h_l(pi_x): one factorisation gives V and d.
 """
 
 import numpy as np
 
-from reference.contractions import joint_actions, next_values, policy_chain
 from reference.domains import member
 from reference.evaluated import Evaluated
-from reference.evaluation import resolvent
+from reference.evaluation import evaluate_joint, joint_policy_gradients
 from reference.objectives.contract import Objective
 from reference.problems.stackelberg import StackelbergGame
-from reference.validation import Array, policy
+from reference.problems.zero_sum_game import ZeroSumGame
+from reference.regularizers import Quadratic
+from reference.validation import Array
 
 
 def leader_loss(game: StackelbergGame, x: Array, pi_sb: Array) -> Evaluated:
@@ -42,25 +43,25 @@ def leader_loss(game: StackelbergGame, x: Array, pi_sb: Array) -> Evaluated:
     """
     x = member("x", x, game.domain)
     pi_sa = game.leader(x)
-    pi_sb = policy("pi_sb", pi_sb, (game.P_sabt.shape[-1], game.n_actions[1]))
-    joint_sab = pi_sa[..., :, None] * pi_sb[..., None, :]
-    P_sjt = joint_actions(game.P_sabt, trailing=1)
-    chain = resolvent(policy_chain(P_sjt, joint_actions(joint_sab, trailing=0)), game.gamma)
-    bonus_s = game.tau_leader * game.regularizer_leader.value(pi_sa)
-    v_s = chain.solve((joint_sab * game.r_leader_sab).sum(axis=(-2, -1)) - bonus_s)
-    visits_s = chain.solve_adjoint(game.rho_s)
-    next_sj = next_values(P_sjt, v_s[..., None, :])[..., 0, :, :]
-    q_sab = game.r_leader_sab + game.gamma * next_sj.reshape(*next_sj.shape[:-1], *game.n_actions)
-    slope_sa = np.einsum("...sab,...sb->...sa", q_sab, pi_sb)
-    # Without the guard an unused entropy would turn the boundary of the simplex into 0 * inf.
-    if game.tau_leader > 0.0:
-        slope_sa = slope_sa - game.tau_leader * game.regularizer_leader.gradient(pi_sa)
-    slope_sb = np.einsum("...sab,...sa->...sb", q_sab, pi_sa)
-    return Evaluated(
-        -np.asarray((game.rho_s * v_s).sum(axis=-1)),
-        game.leader.pullback(x, -visits_s[..., None] * slope_sa),
-        (-visits_s[..., None] * slope_sb,),
+    h = game.regularizer_leader
+    bonus_sab = game.tau_leader * h.value(pi_sa)[..., None, None]
+    leaders = ZeroSumGame.unchecked(
+        game.P_sabt,
+        game.r_leader_sab - bonus_sab,
+        game.gamma,
+        game.rho_s,
+        0.0,
+        Quadratic(),
+        Quadratic(),
     )
+    own = evaluate_joint(leaders, pi_sa, pi_sb)
+    grad_sa, grad_sb = joint_policy_gradients(own, own.q_sab + bonus_sab)
+    # Without the guards an entropy that does not count would turn its infinite slope into 0 * inf.
+    if game.tau_leader > 0.0:
+        visits_s1 = own.visits(game.rho_s)[..., None]
+        slope_sa = np.where(visits_s1 > 0.0, h.gradient(pi_sa), 0.0)
+        grad_sa = grad_sa - game.tau_leader * visits_s1 * slope_sa
+    return Evaluated(-own.value, game.leader.pullback(x, -grad_sa), (-grad_sb,))
 
 
 def _evaluate(problem: StackelbergGame, x: Array, policies: tuple[Array, ...]) -> Evaluated:

@@ -1,7 +1,6 @@
 """The preference loss against the explicit enumeration of every trajectory."""
 
 import itertools
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -18,8 +17,7 @@ from reference.problems.rlhf import BradleyTerryLabels, LabelByReturn, LabelRule
 from reference.problems.structure import stack
 from reference.regularizers import NegativeEntropy
 from reference.validation import Array
-
-Slope = Callable[[Callable[[float], float], float], tuple[float, float]]
+from tests.reference.derivative import slope
 
 S, A, D = 3, 2, 3
 EPS = float(np.finfo(np.float64).eps)
@@ -104,7 +102,7 @@ def test_loss_is_the_expectation_over_all_pairs_of_segments(
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("labels", LABELS, ids=["by-return", "bradley-terry", "biased"])
 @pytest.mark.parametrize("boundary", [False, True])
-def test_gradients(shape: tuple[int, int], labels: LabelRule, boundary: bool, slope: Slope) -> None:
+def test_gradients(shape: tuple[int, int], labels: LabelRule, boundary: bool) -> None:
     p = problem(11, *shape, labels, sparse=True)
     g = np.random.default_rng(5)
     x, pi = g.normal(size=D), g.dirichlet(np.ones(A), S)
@@ -115,14 +113,14 @@ def test_gradients(shape: tuple[int, int], labels: LabelRule, boundary: bool, sl
     scale = 10.0 * (S * A) ** shape[0]
 
     for direction in np.eye(D):
-        estimate, error = slope(lambda h, u=direction: plain_loss(p, x + h * u, pi), scale)  # type: ignore[misc]
+        estimate, error = slope(lambda point: plain_loss(p, point, pi), x, direction, scale)
         assert abs(found.grad_x @ direction - estimate) <= error
 
     # Every entry, off the simplex; and a direction along it.
     tangent = g.normal(size=(S, A))
     tangent -= tangent.mean(axis=1, keepdims=True)
     for direction in [*np.eye(S * A).reshape(-1, S, A), tangent]:
-        estimate, error = slope(lambda h, u=direction: plain_loss(p, x, pi + h * u), scale)  # type: ignore[misc]
+        estimate, error = slope(lambda policy: plain_loss(p, x, policy), pi, direction, scale)
         assert abs((grad_pi * direction).sum() - estimate) <= error
 
 
@@ -149,7 +147,7 @@ def test_classes_are_all_reachable_multisets(seed: int, length: int, sparse: boo
     assert classes.count == len(expected)
     # Whatever the policy, the classes' probabilities add up to one from every first state.
     pi = np.random.default_rng(seed).dirichlet(np.ones(A), S)
-    total = classes.paths_cs.T @ pi.ravel()[classes.members_cl].prod(axis=1)
+    total = classes.to_first(pi.ravel()[classes.members_cl].prod(axis=1))
     assert np.abs(total - 1.0).max() <= EPS * length * (S * A + 2) * 4.0
 
 
@@ -176,7 +174,7 @@ def test_true_reward_scaled_up_is_the_best_reward() -> None:
     p = Rlhf(lower, r_true, 2, LabelByReturn())
     pi = np.full((S, A), 0.5)
     classes = rlhf.segment_classes(p)
-    chance = classes.paths_cs @ lower.rho_s * pi.ravel()[classes.members_cl].prod(axis=1)
+    chance = classes.from_first(lower.rho_s) * pi.ravel()[classes.members_cl].prod(axis=1)
     true = r_true.ravel()[classes.members_cl].sum(axis=1)
     tied = float(chance @ (true[:, None] == true) @ chance)
     found = float(rlhf.preference_loss(p, np.array([800.0]), pi).value)

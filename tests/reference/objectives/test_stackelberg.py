@@ -1,7 +1,5 @@
 """The leader's loss against loops over the definition."""
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,8 +12,7 @@ from reference.policies import DirectPolicy, PolicyMap, SoftmaxPolicy
 from reference.problems.stackelberg import StackelbergGame
 from reference.regularizers import NegativeEntropy, Quadratic, Regularizer
 from reference.validation import Array
-
-Slope = Callable[[Callable[[float], float], float], tuple[float, float]]
+from tests.reference.derivative import slope
 
 S, A, B = 4, 2, 3
 EPS = float(np.finfo(np.float64).eps)
@@ -96,17 +93,17 @@ def test_loss_is_minus_the_leaders_value(
 
 @pytest.mark.parametrize("leader", LEADERS, ids=["softmax", "direct"])
 @pytest.mark.parametrize("regularizer", REGULARIZERS, ids=["entropy", "quadratic"])
-def test_gradients(leader: PolicyMap, regularizer: Regularizer, slope: Slope) -> None:
+def test_gradients(leader: PolicyMap, regularizer: Regularizer) -> None:
     p = game(7, leader, regularizer_leader=regularizer)
     g = np.random.default_rng(8)
     x, pi_b = 0.1 + 0.8 * g.dirichlet(np.ones(A), S), g.dirichlet(np.ones(B), S)
     found = stackelberg.leader_loss(p, x, pi_b)
     scale = 10.0 * (float(np.abs(p.r_leader_sab).max()) + 1.0) / (1.0 - p.gamma) ** 2
     for u in np.eye(S * A).reshape(-1, S, A):
-        estimate, error = slope(lambda h, u=u: plain_loss(p, x + h * u, pi_b), scale)  # type: ignore[misc]
+        estimate, error = slope(lambda point: plain_loss(p, point, pi_b), x, u, scale)
         assert abs((found.grad_x * u).sum() - estimate) <= error
     for u in np.eye(S * B).reshape(-1, S, B):
-        estimate, error = slope(lambda h, u=u: plain_loss(p, x, pi_b + h * u), scale)  # type: ignore[misc]
+        estimate, error = slope(lambda pi: plain_loss(p, x, pi), pi_b, u, scale)
         assert abs((found.grad_policies[0] * u).sum() - estimate) <= error
 
 

@@ -1,0 +1,182 @@
+"""What an algorithm is: a pure step on a frozen state, and a record of an iteration."""
+
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+import numpy as np
+
+from reference.validation import Array, real_array, scalar, whole
+
+RecordT = TypeVar("RecordT")
+RecordT_co = TypeVar("RecordT_co", covariant=True)
+
+
+class Schedule(Protocol):
+    """A positive number for each iteration: a step size or a penalty constant."""
+
+    def __call__(self, k: int) -> float:
+        """Value for the update from z_k, k = 0, 1, ..."""
+        ...
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The same value in every iteration.
+
+    Raises
+    ------
+    InputError
+        If the value is not a positive number.
+    """
+
+    value: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "value", scalar("value", self.value, low=0.0, open_low=True))
+
+    def __call__(self, k: int) -> float:  # noqa: ARG002 - the contract's signature
+        """The value."""
+        return self.value
+
+
+@dataclass(frozen=True)
+class Power:
+    """first (k + 1)^exponent: growing penalty constants, or with a negative exponent shrinking steps.
+
+    Raises
+    ------
+    InputError
+        If the first value is not a positive number, or the exponent not a number.
+    """
+
+    first: float
+    exponent: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "first", scalar("first", self.first, low=0.0, open_low=True))
+        object.__setattr__(self, "exponent", scalar("exponent", self.exponent))
+
+    def __call__(self, k: int) -> float:
+        """first (k + 1)^exponent."""
+        return float(self.first * (k + 1.0) ** self.exponent)
+
+
+def scheduled(name: str, schedule: Schedule, k: int) -> float:
+    """Value of a schedule in iteration k, checked to be a positive number.
+
+    Raises
+    ------
+    InputError
+        If it is not.
+    """
+    return scalar(f"{name}({k})", schedule(k), low=0.0, open_low=True)
+
+
+def _frozen(name: str, array: Array) -> Array:
+    """Read-only copy in C order: the layout that a file gives back, and so the same sums."""
+    copy = np.array(real_array(name, array), order="C")
+    copy.flags.writeable = False
+    return copy
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """All that an algorithm knows between two iterations.
+
+    Attributes
+    ----------
+    k : int
+        Number of updates made so far.
+    x : (..., *domain.shape)
+    y : one array (..., *domain.shape) per policy
+        Parameters of the lower level's policies.
+    oracle : one array per policy, or none
+        State of each policy's oracle.
+
+    Raises
+    ------
+    InputError
+        If an array has entries that are not finite, as after steps that are too long.
+    """
+
+    k: int
+    x: Array
+    y: tuple[Array, ...]
+    oracle: tuple[Array, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "k", whole("k", self.k, low=0))
+        object.__setattr__(self, "x", _frozen("x", self.x))
+        for name in ("y", "oracle"):
+            arrays = getattr(self, name)
+            frozen = tuple(_frozen(f"{name}[{i}]", array) for i, array in enumerate(arrays))
+            object.__setattr__(self, name, frozen)
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """What is known exactly of one iterate.
+
+    Attributes
+    ----------
+    k : int
+    f : (...)
+        The upper objective at z_k.
+    penalty : (...)
+        The exact penalty at z_k, zero if the lower level is solved.
+    """
+
+    k: int
+    f: Array
+    penalty: Array
+
+
+class Algorithm(Protocol[RecordT_co]):
+    """An iterative algorithm."""
+
+    def step(self, state: State) -> State:
+        """Return the next state; a function of this state alone."""
+        ...
+
+    def record(self, state: State, following: State) -> RecordT_co:
+        """Describe the iteration between two states; this may cost exact solves."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Run(Generic[RecordT]):
+    """Where a run ended, and the records of the iterations that were asked for."""
+
+    state: State
+    records: tuple[RecordT, ...]
+
+
+def run(
+    algorithm: Algorithm[RecordT], state: State, iterations: int, *, record_every: int = 0
+) -> Run[RecordT]:
+    """Iterate.
+
+    Parameters
+    ----------
+    algorithm : Algorithm
+    state : State
+        From the algorithm's ``start``, an earlier run or a checkpoint.
+    iterations : int >= 0
+    record_every : int >= 0
+        Record the iterations whose k is a multiple of it; none if zero.  Records never change the
+        states.
+
+    Raises
+    ------
+    InputError
+        If a number is negative or not whole, or an iterate is no longer finite.
+    """
+    whole("iterations", iterations, low=0)
+    whole("record_every", record_every, low=0)
+    records: list[RecordT] = []
+    for _ in range(iterations):
+        following = algorithm.step(state)
+        if record_every and state.k % record_every == 0:
+            records.append(algorithm.record(state, following))
+        state = following
+    return Run(state, tuple(records))

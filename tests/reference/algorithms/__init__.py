@@ -1,0 +1,1 @@
+"""Algorithms: descent, differentiation through steps, resumption bit for bit."""

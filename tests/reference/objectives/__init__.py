@@ -1,0 +1,1 @@
+"""Upper objectives against their definitions."""
