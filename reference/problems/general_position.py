@@ -9,6 +9,7 @@ special one, such as a hard case, thus becomes parametric too.  A transition tha
 is impossible for every x.
 """
 
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -160,11 +161,10 @@ def general_game(
 
 
 def _linear(generator: np.random.Generator, n_features: int, offset: Array) -> LinearReward:
-    whole("n_features", n_features, low=1)
-    centre = 0.5 * generator.standard_normal(n_features)
-    features = generator.standard_normal((n_features, *offset.shape))
-    # The ball contains the origin, where the reward is the offset.
-    return LinearReward(features, offset, Ball(centre, 1.0 + float(np.linalg.norm(centre))))
+    n = whole("n_features", n_features, low=1)
+    # Not centred, but around the origin, where the reward is the offset.
+    domain = Ball(np.arange(1, n + 1) / (2.0 * n), 1.0 + math.sqrt(n))
+    return LinearReward(generator.standard_normal((n, *offset.shape)), offset, domain)
 
 
 def _tilted(
@@ -185,26 +185,32 @@ def _game(generator: np.random.Generator, game: ZeroSumGame | None) -> ZeroSumGa
     return general_game(generator) if game is None else instance("game", game, ZeroSumGame)
 
 
-def tabular_family(generator: np.random.Generator, mdp: Mdp | None = None) -> MdpFamily:
-    """Draw a family whose x is the table of rewards, in a box, and tilts the transitions too.
+def tabular_family(
+    generator: np.random.Generator, mdp: Mdp | None = None, *, domain: Domain | None = None
+) -> MdpFamily:
+    """Draw a family whose x is the table of rewards and tilts the transitions too.
 
     Parameters
     ----------
     generator : Generator
     mdp : Mdp, optional
         The member at x = mdp.r_sa; drawn by :func:`general_mdp` if not given.
+    domain : Domain, optional
+        Of tables (S, A); an uneven box around mdp.r_sa if not given.
 
     Raises
     ------
     InputError
-        If the generator or the MDP is none.
+        If the generator, the MDP or the domain is none.
     """
     source(generator)
     mdp = _mdp(generator, mdp)
-    room = generator.uniform(0.5, 2.0, (2, *mdp.r_sa.shape))
-    domain = Box(mdp.r_sa - room[0], mdp.r_sa + room[1])
+    if domain is None:
+        room = generator.uniform(0.5, 2.0, (2, *mdp.r_sa.shape))
+        domain = Box(mdp.r_sa - room[0], mdp.r_sa + room[1])
+    reward = TabularReward(domain)
     kernel = _tilted(generator, mdp.P_sat, domain, mdp.r_sa)
-    return MdpFamily(TabularReward(domain), kernel, mdp.gamma, mdp.rho_s, mdp.tau, mdp.regularizer)
+    return MdpFamily(reward, kernel, mdp.gamma, mdp.rho_s, mdp.tau, mdp.regularizer)
 
 
 def linear_family(

@@ -85,7 +85,7 @@ def _projected(gradient: Array, features: Array, shape: tuple[int, ...], axes: i
     lead = features.shape[: features.ndim - axes - len(shape)]
     column = gradient.reshape(*gradient.shape[: gradient.ndim - axes], -1, 1)
     total = (features.reshape(*lead, math.prod(shape), -1) @ column)[..., 0]
-    return total.reshape(*total.shape[:-1], *shape)
+    return total.reshape((*total.shape[:-1], *shape))
 
 
 # Rewards.

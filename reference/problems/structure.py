@@ -4,6 +4,7 @@ Comparing, stacking and saving walk this tree by the dataclass fields, so a new 
 no code for any of them.
 """
 
+import reprlib
 from collections.abc import Callable, Sequence
 from dataclasses import Field, fields, is_dataclass
 from typing import Any, TypeVar
@@ -59,7 +60,8 @@ def stack(problems: Sequence[T]) -> T:
     -------
     problem of the same class
         Values of x, policies and companions then have one leading axis of ``len(problems)``, or
-        none if all problems share them.
+        none if all problems share them.  To stack stacks, every array of theirs must have their
+        batch axes, as those that this function returns do.
 
     Raises
     ------
@@ -110,7 +112,8 @@ def _shared(name: str, members: list[Any]) -> Any:
     for i, member in enumerate(members):
         if not same(member, members[0]):
             raise InputError(
-                f"{name.format(i)} is {member!r} and {name.format(0)} {members[0]!r}; problems that "
-                "are stacked share all but the entries of their arrays: give them one value"
+                f"{name.format(i)} is {reprlib.repr(member)} and {name.format(0)} "
+                f"{reprlib.repr(members[0])}, which differ; problems that are stacked share all but "
+                "the entries of their arrays: give them one value"
             )
     return members[0]
