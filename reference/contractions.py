@@ -4,6 +4,7 @@ Two players' actions count as one axis: ``P_sabt.reshape(S, A * B, S)`` is a vie
 """
 
 import numpy as np
+import numpy.typing as npt
 
 from reference.validation import Array
 
@@ -25,11 +26,19 @@ def follower_mixture(P_sabt: Array, pi_sb: Array) -> Array:
     return np.asarray((pi_sb[..., None, None, :] @ P_sabt)[..., 0, :])
 
 
+def chosen_rows(P_sat: Array, action_s: npt.NDArray[np.intp]) -> Array:
+    """P(t|s, action(s)) of a deterministic policy, shape (..., S, T); reads those rows alone."""
+    batch = np.broadcast_shapes(P_sat.shape[:-3], action_s.shape[:-1])
+    P_sat = np.broadcast_to(P_sat, (*batch, *P_sat.shape[-3:]))
+    action_s = np.broadcast_to(action_s, (*batch, action_s.shape[-1]))
+    return np.asarray(P_sat[(*np.indices(action_s.shape, sparse=True), action_s)])
+
+
 def next_values(P_sat: Array, v_kt: Array) -> Array:
     """sum_t P(t|s,a) v_k(t) for a list of value vectors, shape (..., K, S, A)."""
     *batch, n_states, n_actions, n_next = P_sat.shape
     rows = P_sat.reshape(*batch, n_states * n_actions, n_next)
-    expected = np.swapaxes(rows @ np.swapaxes(v_kt, -1, -2), -1, -2)
+    expected = v_kt @ np.swapaxes(rows, -1, -2)
     return expected.reshape(*expected.shape[:-1], n_states, n_actions)
 
 

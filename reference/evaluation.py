@@ -14,11 +14,19 @@ resolvent M = (I - gamma P_pi)^{-1}::
 
 The paper states the last two as expectations over trajectories (Lemmas 7 and 9); here they are sums.
 Everything takes leading batch axes.
+
+A computed V is off by at most its residual over the contraction of the backup,
+
+    max_s |V - V^pi|  <=  max_s |c_pi + gamma P_pi V - V| / (1 - gamma sigma),
+
+where sigma is the largest row sum of P_pi: 1 up to rounding, which counts once gamma is close to 1.
+Iterative refinement is no help: in float64 the residual of the factors is one rounding already, and
+beyond float64 the rounding of P_pi itself costs as much.
 """
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from scipy.linalg import lu_factor, lu_solve
@@ -30,9 +38,12 @@ from reference.problems.mdp import Mdp, ParametricMdp
 from reference.problems.zero_sum_game import ZeroSumGame
 from reference.validation import Array, policy
 
+UNIT = float(np.finfo(np.float64).eps) / 2.0
+"""Unit roundoff u of float64: a rounded operation errs by at most u, relative to its result."""
+
 
 class Resolvent(Protocol):
-    """(I - gamma P)^{-1} of a chain, applied from either side."""
+    """(I - gamma P)^{-1} of a chain, applied from either side to vectors (..., S)."""
 
     def solve(self, c_s: Array) -> Array:
         """V with v = c + gamma P v."""
@@ -50,33 +61,106 @@ class _Factorized:
     lu: tuple[Array, np.ndarray]
 
     def solve(self, c_s: Array) -> Array:
-        return np.asarray(lu_solve(self.lu, c_s, trans=1, check_finite=False))
+        return self._apply(c_s, trans=1)
 
     def solve_adjoint(self, mu_s: Array) -> Array:
-        return np.asarray(lu_solve(self.lu, mu_s, trans=0, check_finite=False))
+        return self._apply(mu_s, trans=0)
+
+    def _apply(self, b_s: Array, *, trans: Literal[0, 1]) -> Array:
+        columns = b_s.reshape(-1, b_s.shape[-1]).T
+        return np.asarray(lu_solve(self.lu, columns, trans=trans, check_finite=False).T).reshape(
+            b_s.shape
+        )
 
 
 @dataclass(frozen=True, eq=False)
-class _Inverted:
-    """Explicit inverses, for batches: NumPy has no batched factorisation to reuse."""
+class _Batch:
+    """Systems I - gamma P of a batch, factorised at each use: NumPy keeps no batch of factors.
 
-    inverse_st: Array
+    An inverse would cost three factorisations, and its answers need not have small residuals.
+    """
+
+    system_st: Array
 
     def solve(self, c_s: Array) -> Array:
-        return np.asarray((self.inverse_st @ c_s[..., None])[..., 0])
+        return np.asarray(np.linalg.solve(self.system_st, c_s[..., None])[..., 0])
 
     def solve_adjoint(self, mu_s: Array) -> Array:
-        return np.asarray((mu_s[..., None, :] @ self.inverse_st)[..., 0, :])
+        transposed = np.swapaxes(self.system_st, -1, -2)
+        return np.asarray(np.linalg.solve(transposed, mu_s[..., None])[..., 0])
+
+
+def _system(P_st: Array, gamma: float) -> Array:
+    """I - gamma P."""
+    system_st = -gamma * P_st
+    diagonal = np.arange(P_st.shape[-1])
+    system_st[..., diagonal, diagonal] += 1.0
+    return system_st
 
 
 def resolvent(P_st: Array, gamma: float) -> Resolvent:
-    """Factorise I - gamma P once, for a chain (S, S) or a batch of chains (..., S, S)."""
-    system = -gamma * P_st
-    diagonal = np.arange(P_st.shape[-1])
-    system[..., diagonal, diagonal] += 1.0
-    if system.ndim == 2:
-        return _Factorized(lu_factor(system.T, overwrite_a=True, check_finite=False))
-    return _Inverted(np.asarray(np.linalg.inv(system), dtype=np.float64))
+    """Factorise I - gamma P once, for a chain (S, S); a batch of chains (..., S, S) is kept as it is."""
+    system_st = _system(P_st, gamma)
+    if system_st.ndim == 2:
+        return _Factorized(lu_factor(system_st.T, overwrite_a=True, check_finite=False))
+    return _Batch(system_st)
+
+
+def discounted_sum(P_st: Array, gamma: float, c_s: Array) -> Array:
+    """v = c + gamma P v, for one use of each chain: no factors are kept."""
+    return _Batch(_system(P_st, gamma)).solve(c_s)
+
+
+def contraction(P_rt: Array, gamma: float, *, mixed: int = 0) -> Array:
+    """1 - gamma sigma, bounded from below, for rows (..., R, T) whose largest sum is sigma; shape (...).
+
+    ``mixed`` is the number of rows that each given one was computed from.
+
+    Raises
+    ------
+    InputError
+        If it is not positive: then nothing ensures that there are values.
+    """
+    sums = (P_rt @ np.ones(P_rt.shape[-1])).max(axis=-1)
+    modulus = np.asarray(1.0 - gamma * sums * (1.0 + (P_rt.shape[-1] + mixed + 4) * UNIT))
+    if (modulus <= 0.0).any():
+        raise InputError(
+            f"gamma = {gamma!r} times the largest row sum of the transitions, {sums.max():.17g}, is not "
+            "below 1 in float64, so values need not exist: lower gamma, or give rows that sum to 1"
+        )
+    return modulus
+
+
+def rounding(terms: int, actions: int, value: Array, reward: Array, bonus: float) -> Array:
+    """Bound on the rounding error of a one-step residual T v - v, for either backup T.
+
+    With unit roundoff u and A actions: one backup r + gamma P v errs by (S + 3) |v| + 2 |r| units, the
+    mixture by a policy by A (|v| + |r|) more, a maximum by a few.  tau h, or what it leaves of a
+    conjugate, errs by at most (A + 4)^2 units of its bound; the square is the quadratic's, whose
+    projection sums up to A entries for its threshold.
+
+    Parameters
+    ----------
+    terms, actions : int
+        Next states S in a sum, actions A in a mixture.
+    value, reward : (...)
+        Largest |v| and |r|.
+    bonus : float
+        Bound of tau |h|.
+    """
+    units = (terms + actions + 8) * value + (actions + 8) * reward + (actions + 4) ** 2 * bonus
+    return np.asarray(1.01 * UNIT * units)
+
+
+def residual_rounding(mdp: Mdp, v_s: Array) -> Array:
+    """Bound on the rounding error of a computed residual of the backup, shape (...)."""
+    return rounding(
+        mdp.n_states,
+        mdp.n_actions,
+        np.abs(v_s).max(axis=-1),
+        np.abs(mdp.r_sa).max(axis=(-2, -1)),
+        mdp.tau * mdp.regularizer.bound(mdp.n_actions),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,12 +173,15 @@ class PolicyEvaluation:
     pi_sa : (..., S, A)
     v_s : (..., S)
     chain : Resolvent
+    modulus : (...)
+        1 - gamma sigma of its chain.
     """
 
     mdp: Mdp
     pi_sa: Array
     v_s: Array
     chain: Resolvent
+    modulus: Array
 
     @cached_property
     def q_sa(self) -> Array:
@@ -111,6 +198,14 @@ class PolicyEvaluation:
         """A(s, a); its mean under the policy is zero."""
         bonus_s = self.mdp.tau * self.mdp.regularizer.value(self.pi_sa)
         return self.q_sa - (bonus_s + self.v_s)[..., None]
+
+    @property
+    def error(self) -> Array:
+        """Certified bound on max_s |v_s - V^pi|, rounding included; shape (...)."""
+        mdp = self.mdp
+        mean_s = (self.pi_sa * self.q_sa).sum(axis=-1) - mdp.tau * mdp.regularizer.value(self.pi_sa)
+        residual = np.abs(mean_s - self.v_s).max(axis=-1)
+        return np.asarray((residual + residual_rounding(mdp, self.v_s)) / self.modulus)
 
     def visits(self, mu_s: Array) -> Array:
         """Expected discounted visits M' mu of a start measure, which may be signed."""
@@ -132,12 +227,14 @@ def evaluate(mdp: Mdp, pi_sa: Array) -> PolicyEvaluation:
     Raises
     ------
     InputError
-        If ``pi_sa`` is not a policy of that shape.
+        If ``pi_sa`` is not a policy of that shape, or gamma is within rounding of 1.
     """
     pi_sa = policy("pi_sa", pi_sa, (mdp.n_states, mdp.n_actions))
     c_s = (pi_sa * mdp.r_sa).sum(axis=-1) - mdp.tau * mdp.regularizer.value(pi_sa)
-    chain = resolvent(policy_chain(mdp.P_sat, pi_sa), mdp.gamma)
-    return PolicyEvaluation(mdp, pi_sa, chain.solve(c_s), chain)
+    P_st = policy_chain(mdp.P_sat, pi_sa)
+    modulus = contraction(P_st, mdp.gamma, mixed=mdp.n_actions)
+    chain = resolvent(P_st, mdp.gamma)
+    return PolicyEvaluation(mdp, pi_sa, chain.solve(c_s), chain, modulus)
 
 
 def backup(mdp: Mdp, v_s: Array) -> Array:
@@ -148,12 +245,20 @@ def backup(mdp: Mdp, v_s: Array) -> Array:
 def policy_gradient(evaluation: PolicyEvaluation) -> Array:
     """Gradient of V(rho) in the entries of the policy (B.10), shape (..., S, A).
 
-    Infinite where an entropy meets a zero probability; a policy map's pullback decides whether
-    that is an error (direct) or a limit (softmax).
+    Infinite where an entropy meets a zero probability in a state that is visited; a policy map's
+    pullback decides whether that is an error (direct) or a limit (softmax).
     """
     mdp = evaluation.mdp
-    slope_sa = evaluation.q_sa - mdp.tau * mdp.regularizer.gradient(evaluation.pi_sa)
-    return evaluation.visits(mdp.rho_s)[..., None] * slope_sa
+    slope_sa = evaluation.q_sa
+    if mdp.tau > 0.0:
+        slope_sa = slope_sa - mdp.tau * mdp.regularizer.gradient(evaluation.pi_sa)
+    return _where_visited(evaluation.visits(mdp.rho_s), slope_sa)
+
+
+def _where_visited(visits_s: Array, slope_sa: Array) -> Array:
+    """Visits times slope; zero in a state without visits, whose policy V(rho) does not depend on."""
+    visits_s1 = visits_s[..., None]
+    return np.asarray(visits_s1 * np.where(visits_s1 == 0.0, 0.0, slope_sa))
 
 
 def parameter_policy_gradient(evaluation: PolicyEvaluation, policy_map: SmoothMap, y: Array) -> Array:
@@ -175,10 +280,10 @@ def q_gradient_x(family: ParametricMdp, x: Array, evaluation: PolicyEvaluation, 
     InputError
         If the weights have another shape than Q.
     """
-    if w_sa.shape[-2:] != evaluation.q_sa.shape[-2:]:
+    if w_sa.shape[-2:] != evaluation.pi_sa.shape[-2:]:
         raise InputError(
             f"w_sa has shape {w_sa.shape}; its last axes must be (state, action) = "
-            f"{evaluation.q_sa.shape[-2:]}"
+            f"{evaluation.pi_sa.shape[-2:]}: check the order of the axes"
         )
     mdp = evaluation.mdp
     arrivals_s = mdp.gamma * arrivals(mdp.P_sat, w_sa)
@@ -197,6 +302,8 @@ class JointEvaluation:
     v_s : (..., S)
         Player 1's value (5.1).
     chain : Resolvent
+    modulus : (...)
+        1 - gamma sigma of its chain.
     """
 
     game: ZeroSumGame
@@ -204,6 +311,7 @@ class JointEvaluation:
     pi_sb: Array
     v_s: Array
     chain: Resolvent
+    modulus: Array
 
     @cached_property
     def q_sab(self) -> Array:
@@ -220,6 +328,22 @@ class JointEvaluation:
         """V(rho)."""
         return np.asarray((self.game.rho_s * self.v_s).sum(axis=-1))
 
+    @property
+    def error(self) -> Array:
+        """Certified bound on max_s |v_s - V|, rounding included; shape (...)."""
+        game = self.game
+        mean_s = (self.joint_sab * self.q_sab).sum(axis=(-2, -1)) + _bonus(game, self.pi_sa, self.pi_sb)
+        residual = np.abs(mean_s - self.v_s).max(axis=-1)
+        n_first, n_second = game.n_actions
+        allowed = rounding(
+            game.n_states,
+            n_first * n_second,
+            np.abs(self.v_s).max(axis=-1),
+            np.abs(game.r_sab).max(axis=(-3, -2, -1)),
+            game.tau * (game.regularizer_1.bound(n_first) + game.regularizer_2.bound(n_second)),
+        )
+        return np.asarray((residual + allowed) / self.modulus)
+
     def visits(self, mu_s: Array) -> Array:
         """Expected discounted visits M' mu of a start measure, which may be signed."""
         return self.chain.solve_adjoint(mu_s)
@@ -229,25 +353,34 @@ class JointEvaluation:
         return (1.0 - self.game.gamma) * self.visits(mu_s)
 
 
+def _bonus(game: ZeroSumGame, pi_sa: Array, pi_sb: Array) -> Array:
+    """Regularisation of both players' policies, as player 1 sees it; shape (..., S)."""
+    first, second = game.regularizer_1.value(pi_sa), game.regularizer_2.value(pi_sb)
+    return np.asarray(game.tau * (second - first))
+
+
 def evaluate_joint(game: ZeroSumGame, pi_sa: Array, pi_sb: Array) -> JointEvaluation:
     """Evaluate a pair of policies exactly.
+
+    Parameters
+    ----------
+    game : ZeroSumGame
+    pi_sa, pi_sb : (..., S, A) and (..., S, B)
 
     Raises
     ------
     InputError
-        If an array is not a policy of the game's shape.
+        If an array is not a policy of the game's shape, or gamma is within rounding of 1.
     """
     n_first, n_second = game.n_actions
     pi_sa = policy("pi_sa", pi_sa, (game.n_states, n_first))
     pi_sb = policy("pi_sb", pi_sb, (game.n_states, n_second))
     joint_sj = joint_actions(pi_sa[..., :, None] * pi_sb[..., None, :], trailing=0)
-    chain = resolvent(policy_chain(joint_actions(game.P_sabt, trailing=1), joint_sj), game.gamma)
-    c_s = (
-        (joint_sj * joint_actions(game.r_sab, trailing=0)).sum(axis=-1)
-        - game.tau * game.regularizer_1.value(pi_sa)
-        + game.tau * game.regularizer_2.value(pi_sb)
-    )
-    return JointEvaluation(game, pi_sa, pi_sb, chain.solve(c_s), chain)
+    P_st = policy_chain(joint_actions(game.P_sabt, trailing=1), joint_sj)
+    c_s = (joint_sj * joint_actions(game.r_sab, trailing=0)).sum(axis=-1) + _bonus(game, pi_sa, pi_sb)
+    modulus = contraction(P_st, game.gamma, mixed=n_first * n_second)
+    chain = resolvent(P_st, game.gamma)
+    return JointEvaluation(game, pi_sa, pi_sb, chain.solve(c_s), chain, modulus)
 
 
 def joint_backup(game: ZeroSumGame, v_kt: Array) -> Array:
@@ -260,10 +393,10 @@ def joint_backup(game: ZeroSumGame, v_kt: Array) -> Array:
 def joint_policy_gradients(evaluation: JointEvaluation, q_sab: Array) -> tuple[Array, Array]:
     """Gradients of V(rho) in the entries of both policies, given Q; (..., S, A) and (..., S, B)."""
     game = evaluation.game
-    visits_s = evaluation.visits(game.rho_s)[..., None]
+    visits_s = evaluation.visits(game.rho_s)
     slope_sa = np.einsum("...sab,...sb->...sa", q_sab, evaluation.pi_sb)
     slope_sb = np.einsum("...sab,...sa->...sb", q_sab, evaluation.pi_sa)
-    return (
-        visits_s * (slope_sa - game.tau * game.regularizer_1.gradient(evaluation.pi_sa)),
-        visits_s * (slope_sb + game.tau * game.regularizer_2.gradient(evaluation.pi_sb)),
-    )
+    if game.tau > 0.0:
+        slope_sa = slope_sa - game.tau * game.regularizer_1.gradient(evaluation.pi_sa)
+        slope_sb = slope_sb + game.tau * game.regularizer_2.gradient(evaluation.pi_sb)
+    return _where_visited(visits_s, slope_sa), _where_visited(visits_s, slope_sb)

@@ -1,19 +1,28 @@
 r"""Optimal values and policies of a regularised MDP: three algorithms, one certificate.
 
-The optimal value is the fixed point of the (1 - gamma)-contracting operator
+The optimal value is the fixed point of the contracting operator
 
     (T v)(s) = max_p <p, q(s,.)> - tau h_s(p),     q = r + gamma P v,
 
 and the optimal policy is the maximiser at the fixed point.  For any v, the residual bounds the error:
 
-    max_s |v - V*|  <=  max_s |T v - v| / (1 - gamma).
+    max_s |v - V*|  <=  ( max_s |T v - v| + rounding ) / (1 - gamma sigma),
 
-Every answer carries this bound, with the rounding of the residual added; an algorithm that cannot
-meet its tolerance raises instead of returning.
+with sigma the largest row sum of P (1 up to rounding) and the rounding of a computed residual bounded
+beforehand.  Every answer carries this bound; an algorithm that cannot meet its tolerance raises
+instead of returning.
 
-    policy iteration   pi <- argmax at q^pi          Newton's method on v = T v
-    value iteration    v  <- T v                     linear, rate gamma
+    policy iteration   v  <- v + (I - gamma P_pi)^{-1} (T v - v),  pi the maximiser at v
+    value iteration    v  <- T v                                   linear, rate gamma
     mirror descent     xi <- (xi + eta q^pi) / (1 + eta tau),  pi <- argmax_p <p, xi> - h(p)  (C.32)
+
+The first is Newton's method on v = T v, and the new v is V^pi: the textbook's policy iteration.
+Written as a correction it can leave out what rounding explains: a residual within its own rounding
+error counts as zero.  Let d be the residual that is left and v' = v + (I - gamma P_pi)^{-1} d.  If
+T v >= v, then T v' >= v' >= v + d, up to rounding: v grows wherever a residual is left, by more than
+rounding, so this ends, and then the error is at most twice the rounding over 1 - gamma sigma.  Ties at
+tau = 0 make no cycle for the same reason, and states or members of a batch that are done stay as they
+are.  Mirror descent takes the value of its policies by the same correction.
 
 At tau = 0 the maximum is over vertices and ties are possible; `Optimum.unique_policy` refuses them.
 """
@@ -23,12 +32,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from reference.contractions import chosen_rows, joint_actions, policy_chain
 from reference.errors import ConvergenceError, InputError, NotDifferentiableError
-from reference.evaluation import backup, evaluate
+from reference.evaluation import (
+    UNIT,
+    backup,
+    contraction,
+    discounted_sum,
+    evaluate,
+    residual_rounding,
+)
 from reference.problems.mdp import Mdp
-from reference.validation import Array, first, policy, scalar
-
-_UNIT = float(np.finfo(np.float64).eps)
+from reference.validation import Array, entry, first, policy, real_array, scalar, shaped, whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,13 +79,15 @@ class Optimum:
         """Bound on the Euclidean error of each row of the policy; ``inf`` at tau = 0.
 
         The maximiser is Lipschitz in q with constant 1 / (tau m), m the strong convexity of h, and
-        q errs by at most gamma times the error of v in each of A entries.
+        ``error`` bounds the error of each of the A entries of q as well: gamma sigma times that of v,
+        plus a rounding.  The rest is the rounding of the maximiser itself.
         """
         mdp = self.mdp
         if mdp.tau == 0.0:
             return np.full_like(self.error, np.inf)
         modulus = mdp.tau * mdp.regularizer.strong_convexity
-        return np.asarray(np.sqrt(mdp.n_actions) * mdp.gamma * self.error / modulus)
+        last_digits = (mdp.n_actions + 8) * UNIT
+        return np.asarray(np.sqrt(mdp.n_actions) * (self.error / modulus + last_digits))
 
     def unique_policy(self) -> Array:
         """Return the optimal policy if it is the only one.
@@ -98,9 +115,11 @@ class Optimum:
 
 def optimal_backup(mdp: Mdp, q_sa: Array) -> Array:
     """max_p <p, q> - tau h(p) at each state, shape (..., S)."""
+    top_s = np.asarray(q_sa.max(axis=-1))
     if mdp.tau == 0.0:
-        return np.asarray(q_sa.max(axis=-1))
-    return mdp.regularizer.conjugate(q_sa, mdp.tau)
+        return top_s
+    # Relative to the best action the conjugate is of the size of tau h, and rounds accordingly.
+    return np.asarray(top_s + mdp.regularizer.conjugate(q_sa - top_s[..., None], mdp.tau))
 
 
 def greedy(mdp: Mdp, q_sa: Array) -> Array:
@@ -110,44 +129,83 @@ def greedy(mdp: Mdp, q_sa: Array) -> Array:
     return np.asarray(np.eye(mdp.n_actions)[q_sa.argmax(axis=-1)])
 
 
-def residual_rounding(mdp: Mdp, v_s: Array) -> Array:
-    """Bound on the rounding error of a computed residual T v - v.
+def greedy_chain(mdp: Mdp, q_sa: Array) -> Array:
+    """Transitions of the maximiser, shape (..., S, S)."""
+    if mdp.tau > 0.0:
+        return policy_chain(mdp.P_sat, greedy(mdp, q_sa))
+    return chosen_rows(mdp.P_sat, q_sa.argmax(axis=-1))
 
-    S products and sums for the expectation, and a few operations per action for the maximum, on
-    numbers of the size of the reward and of v.
+
+@dataclass(frozen=True, eq=False)
+class _Sweep:
+    """One application of T, with all that a decision needs.
+
+    Attributes
+    ----------
+    v_s, q_sa : (..., S), (..., S, A)
+    updated_s : (..., S)
+        T v.
+    rounding, error : (...)
+        Bounds on the rounding of the residual and on max_s |v - V*|.
+    attainable : (...)
+        Error bound that float64 attains: a residual of three times its rounding.
     """
-    operations = mdp.n_states + 4 * mdp.n_actions + 8
-    size = mdp.reward_bound + 2.0 * np.abs(v_s).max(axis=-1)
-    return np.asarray(operations * _UNIT * size)
+
+    v_s: Array
+    q_sa: Array
+    updated_s: Array
+    rounding: Array
+    error: Array
+    attainable: Array
+
+    def goal(self, tolerance: float | None) -> Array | float:
+        return self.attainable if tolerance is None else tolerance
+
+
+def _sweep(mdp: Mdp, modulus: Array, v_s: Array, q_sa: Array) -> _Sweep:
+    updated_s = optimal_backup(mdp, q_sa)
+    rounding = residual_rounding(mdp, v_s)
+    error = (np.abs(updated_s - v_s).max(axis=-1) + rounding) / modulus
+    return _Sweep(v_s, q_sa, updated_s, rounding, np.asarray(error), 4.0 * rounding / modulus)
+
+
+_ROW_SLACK = 1e-6
+"""More than a row of transitions can miss 1 by: given rows are held to 1e-12, and in a mixture each
+entry of a policy to some 1e-9."""
+
+
+def _modulus(mdp: Mdp) -> Array:
+    """1 - gamma sigma, bounded from below; the rows are summed only if that changes it by a percent."""
+    if 0.01 * (1.0 - mdp.gamma) > _ROW_SLACK:
+        return np.asarray(1.0 - mdp.gamma * (1.0 + _ROW_SLACK))
+    return contraction(joint_actions(mdp.P_sat, trailing=1), mdp.gamma)
 
 
 def certified(mdp: Mdp, v_s: Array, q_sa: Array, iterations: int) -> Optimum:
     """Attach the error bound to a value vector and its backup."""
-    residual = np.abs(optimal_backup(mdp, q_sa) - v_s).max(axis=-1)
-    error = (residual + residual_rounding(mdp, v_s)) / (1.0 - mdp.gamma)
-    return Optimum(mdp, greedy(mdp, q_sa), v_s, q_sa, np.asarray(error), iterations)
+    return _optimum(mdp, _sweep(mdp, _modulus(mdp), v_s, q_sa), iterations)
 
 
-def attainable(mdp: Mdp, v_s: Array) -> Array:
-    """Error bound that float64 attains: the rounding of the residual and of the linear solve."""
-    return 4.0 * residual_rounding(mdp, v_s) / (1.0 - mdp.gamma)
+def _optimum(mdp: Mdp, found: _Sweep, iterations: int) -> Optimum:
+    return Optimum(mdp, greedy(mdp, found.q_sa), found.v_s, found.q_sa, found.error, iterations)
 
 
-def require(optimum: Optimum, tolerance: float | Array, method: str, remedy: str) -> Optimum:
-    """Return the optimum if its error bound meets the tolerance.
-
-    Raises
-    ------
-    ConvergenceError
-        If it does not.
-    """
-    if (optimum.error > tolerance).any():
-        worst = float(np.max(optimum.error / tolerance))
+def _accepted(
+    mdp: Mdp, found: _Sweep, iterations: int, tolerance: float | None, method: str, remedy: str
+) -> Optimum:
+    """Return the optimum if its error bound meets the tolerance; raise if it does not."""
+    goal = found.goal(tolerance)
+    if (found.error > goal).any():
         raise ConvergenceError(
-            f"{method} stopped after {optimum.iterations} iterations with an error bound of "
-            f"{np.max(optimum.error):.3g}, {worst:.3g} times the tolerance: {remedy}"
+            f"{method} stopped after {iterations} iterations with an error bound of "
+            f"{found.error.max():.3g} for a tolerance of {np.min(goal):.3g} (float64 attains "
+            f"{found.attainable.max():.3g} here): {remedy}"
         )
-    return optimum
+    return _optimum(mdp, found, iterations)
+
+
+def _checked_tolerance(tolerance: float | None) -> float | None:
+    return None if tolerance is None else scalar("tolerance", tolerance, low=0.0)
 
 
 def policy_iteration(
@@ -163,7 +221,7 @@ def policy_iteration(
     ----------
     mdp : Mdp
     start_sa : (..., S, A), optional
-        First policy; the best one for v = 0 if not given.
+        First policy; the best one for two steps if not given.
     tolerance : float, optional
         On the error bound; what float64 attains if not given.
     max_iterations : int
@@ -173,34 +231,30 @@ def policy_iteration(
     ConvergenceError
         If the bound does not meet the tolerance.
     InputError
-        If ``start_sa`` is not a policy.
+        If ``start_sa`` is not a policy, or gamma is within rounding of 1.
     """
-    pi_sa = greedy(mdp, mdp.r_sa) if start_sa is None else start_sa
-    best: Optimum | None = None
-    for iteration in range(1, max_iterations + 1):
-        evaluation = evaluate(mdp, pi_sa)
-        found = certified(mdp, evaluation.v_s, evaluation.q_sa, iteration)
-        # Newton's method decreases the residual until rounding stops it: then it is done.
-        if best is not None and not (found.error < best.error).any():
+    tolerance = _checked_tolerance(tolerance)
+    max_iterations = whole("max_iterations", max_iterations, low=1)
+    modulus = _modulus(mdp)
+    v_s = optimal_backup(mdp, mdp.r_sa) if start_sa is None else evaluate(mdp, start_sa).v_s
+    found = _sweep(mdp, modulus, v_s, backup(mdp, v_s))
+    for iteration in range(max_iterations + 1):
+        left_s = _beyond_rounding(found, found.updated_s)
+        if tolerance is not None:
+            # A member of a batch that meets the tolerance stays as it is.
+            left_s = np.where((found.error > tolerance)[..., None], left_s, 0.0)
+        if iteration == max_iterations or not left_s.any():
             break
-        best = found
-        if (found.error <= 0.5 * attainable(mdp, found.v_s)).all():
-            break
-        pi_sa = _improve(found, evaluation.pi_sa)
-    if best is None:
-        raise InputError(f"max_iterations is {max_iterations}; it must be at least 1")
-    goal = attainable(mdp, best.v_s) if tolerance is None else tolerance
-    return require(best, goal, "policy iteration", "raise max_iterations or the tolerance")
+        v_s = found.v_s + discounted_sum(greedy_chain(mdp, found.q_sa), mdp.gamma, left_s)
+        found = _sweep(mdp, modulus, v_s, backup(mdp, v_s))
+    remedy = "raise the tolerance" if not left_s.any() else "raise max_iterations or the tolerance"
+    return _accepted(mdp, found, iteration, tolerance, "policy iteration", remedy)
 
 
-def _improve(found: Optimum, pi_sa: Array) -> Array:
-    """Greedy improvement; at tau = 0 an action is kept unless a better one beats rounding."""
-    if found.mdp.tau > 0.0:
-        return found.pi_sa
-    kept = (pi_sa * found.q_sa).sum(axis=-1)
-    margin = residual_rounding(found.mdp, found.v_s)[..., None]
-    better = found.q_sa.max(axis=-1) > kept + margin
-    return np.where(better[..., None], found.pi_sa, pi_sa)
+def _beyond_rounding(found: _Sweep, updated_s: Array) -> Array:
+    """Residual of an update of v, or zero where rounding explains it."""
+    residual_s = updated_s - found.v_s
+    return np.where(np.abs(residual_s) > found.rounding[..., None], residual_s, 0.0)
 
 
 def value_iteration(
@@ -225,21 +279,28 @@ def value_iteration(
     ------
     ConvergenceError
         If the bound does not meet the tolerance in ``max_iterations``.
+    InputError
+        If ``start_s`` is not one number per state, or gamma is within rounding of 1.
     """
-    v_s = np.zeros(mdp.r_sa.shape[:-1]) if start_s is None else np.asarray(start_s, dtype=float)
-    for iteration in range(max_iterations):
-        q_sa = backup(mdp, v_s)
-        updated = optimal_backup(mdp, q_sa)
-        rounding = residual_rounding(mdp, v_s)
-        error = (np.abs(updated - v_s).max(axis=-1) + rounding) / (1.0 - mdp.gamma)
-        if (error <= (attainable(mdp, v_s) if tolerance is None else tolerance)).all():
-            return Optimum(mdp, greedy(mdp, q_sa), v_s, q_sa, np.asarray(error), iteration)
-        v_s = updated
-    found = certified(mdp, v_s, backup(mdp, v_s), max_iterations)
-    goal = attainable(mdp, v_s) if tolerance is None else tolerance
-    return require(
+    tolerance = _checked_tolerance(tolerance)
+    max_iterations = whole("max_iterations", max_iterations, low=1)
+    modulus = _modulus(mdp)
+    if start_s is None:
+        v_s: Array = np.zeros(mdp.r_sa.shape[:-1])
+    else:
+        v_s = shaped("start_s", real_array("start_s", start_s), "(state,)", (mdp.n_states,))
+    found = _sweep(mdp, modulus, v_s, backup(mdp, v_s))
+    iteration = 0
+    while iteration < max_iterations and (open_ := found.error > found.goal(tolerance)).any():
+        # A member of a batch that meets the tolerance stays as it is.
+        v_s = np.where(open_[..., None], found.updated_s, found.v_s)
+        found = _sweep(mdp, modulus, v_s, backup(mdp, v_s))
+        iteration += 1
+    return _accepted(
+        mdp,
         found,
-        goal,
+        iteration,
+        tolerance,
         "value iteration",
         "raise max_iterations or use policy_iteration, whose cost does not grow with 1 / (1 - gamma)",
     )
@@ -261,7 +322,13 @@ class MirrorState:
 
 
 def mirror_start(mdp: Mdp, pi_sa: Array | None = None) -> MirrorState:
-    """First iterate: the given policy with positive entries, or the uniform one."""
+    """First iterate: the given policy, or the uniform one.
+
+    Raises
+    ------
+    InputError
+        If it is not a policy, or has a zero where the regulariser has no gradient.
+    """
     if pi_sa is None:
         pi_sa = np.full(mdp.r_sa.shape, 1.0 / mdp.n_actions)
     pi_sa = policy("pi_sa", pi_sa, (mdp.n_states, mdp.n_actions))
@@ -269,22 +336,28 @@ def mirror_start(mdp: Mdp, pi_sa: Array | None = None) -> MirrorState:
     if not np.isfinite(xi_sa).all():
         where = first(~np.isfinite(xi_sa))
         raise InputError(
-            f"pi_sa{list(where)} is 0, where the regulariser has no gradient: start mirror descent "
+            f"{entry('pi_sa', where)} is 0, where the regulariser has no gradient: start mirror descent "
             "from a policy with positive entries"
         )
     return MirrorState(xi_sa, pi_sa)
 
 
-def mirror_step(mdp: Mdp, state: MirrorState, step: float) -> MirrorState:
-    """One update of policy mirror descent (C.32) with step eta."""
-    q_sa = evaluate(mdp, state.pi_sa).q_sa
+def _mirror_update(mdp: Mdp, state: MirrorState, q_sa: Array, step: float) -> MirrorState:
     xi_sa = (state.xi_sa + step * q_sa) / (1.0 + step * mdp.tau)
     return MirrorState(xi_sa, mdp.regularizer.argmax(xi_sa, 1.0))
 
 
+def mirror_step(mdp: Mdp, state: MirrorState, step: float) -> MirrorState:
+    """One update of policy mirror descent (C.32) with step eta > 0."""
+    return _mirror_update(mdp, state, evaluate(mdp, state.pi_sa).q_sa, _checked_step(step))
+
+
+def _checked_step(step: float) -> float:
+    return scalar("step", step, low=0.0, open_low=True)
+
+
 def mirror_iterates(mdp: Mdp, state: MirrorState, step: float) -> Iterator[MirrorState]:
     """All iterates of policy mirror descent after the given one."""
-    scalar("step", step, low=0.0, open_low=True)
     while True:
         state = mirror_step(mdp, state, step)
         yield state
@@ -311,22 +384,39 @@ def mirror_descent(
         On the error bound of its value; what float64 attains if not given.
     max_iterations : int
 
+    Returns
+    -------
+    Optimum
+        ``v_s`` is the value of the last iterate; ``pi_sa`` improves on it, as everywhere.
+
     Raises
     ------
     ConvergenceError
         If the bound does not meet the tolerance in ``max_iterations``.
     InputError
-        If the step is not positive or the start has no subgradient.
+        If the step is not positive or the start has no subgradient, or gamma is within rounding of 1.
     """
-    found: Optimum | None = None
-    states = mirror_iterates(mdp, mirror_start(mdp, start_sa), step)
-    for iteration, state in zip(range(max_iterations), states, strict=False):
-        evaluation = evaluate(mdp, state.pi_sa)
-        found = certified(mdp, evaluation.v_s, evaluation.q_sa, iteration + 1)
-        goal = attainable(mdp, found.v_s) if tolerance is None else tolerance
-        if (found.error <= goal).all():
-            return found
-    if found is None:
-        raise InputError(f"max_iterations is {max_iterations}; it must be at least 1")
-    goal = attainable(mdp, found.v_s) if tolerance is None else tolerance
-    return require(found, goal, "mirror descent", "raise the step, max_iterations or the tolerance")
+    tolerance, step = _checked_tolerance(tolerance), _checked_step(step)
+    max_iterations = whole("max_iterations", max_iterations, low=1)
+    modulus = _modulus(mdp)
+    state = mirror_start(mdp, start_sa)
+    start = evaluate(mdp, state.pi_sa)
+    found = _sweep(mdp, modulus, start.v_s, start.q_sa)
+    for iteration in range(max_iterations + 1):
+        open_ = (found.error > found.goal(tolerance))[..., None, None]
+        if iteration == max_iterations or not open_.any():
+            break
+        moved = _mirror_update(mdp, state, found.q_sa, step)
+        # A member of a batch that meets the tolerance stays as it is.
+        xi_sa, pi_sa = (
+            np.where(open_, new, old)
+            for new, old in ((moved.xi_sa, state.xi_sa), (moved.pi_sa, state.pi_sa))
+        )
+        state = MirrorState(xi_sa, pi_sa)
+        # The value of the new policy as a correction of the last one, as in policy iteration.
+        mean_s = (pi_sa * found.q_sa).sum(axis=-1) - mdp.tau * mdp.regularizer.value(pi_sa)
+        left_s = np.where(open_[..., 0], _beyond_rounding(found, mean_s), 0.0)
+        v_s = found.v_s + discounted_sum(policy_chain(mdp.P_sat, pi_sa), mdp.gamma, left_s)
+        found = _sweep(mdp, modulus, v_s, backup(mdp, v_s))
+    remedy = "raise the step, max_iterations or the tolerance"
+    return _accepted(mdp, found, iteration, tolerance, "mirror descent", remedy)
