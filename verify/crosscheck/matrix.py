@@ -6,7 +6,7 @@ tolerance is more than `RESOLVED` of the quantity's size says nothing in float64
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -71,7 +71,8 @@ def compare(case: Case[Any], measured: Measured, asked: Request, answer: Answer)
     difference = np.abs(values - answer.values)
     if not np.isfinite(difference).all():
         return Comparison(case.name, np.inf, "an entry is not finite")
-    ratio = difference / allowed
+    with np.errstate(over="ignore"):
+        ratio = difference / allowed
     where = np.unravel_index(int(ratio.argmax()), ratio.shape) if ratio.ndim else ()
     return Comparison(
         case.name,
@@ -87,35 +88,47 @@ def resolved(measured: Measured) -> bool:
     return bool(measured.tolerance.max(initial=0.0) <= RESOLVED * size)
 
 
+def compared(
+    quantity: Quantity[Any], cases: Iterable[Case[Any]], routes: tuple[Route, ...], seed: int
+) -> Iterator[tuple[Route, Comparison]]:
+    """Compare one quantity on one case by one route after the other."""
+    generator = np.random.default_rng(seed)
+    for case in cases:
+        if quantity.applies(case):
+            measured = quantity.measured(case)
+            asked = request(quantity, case, generator)
+            if resolved(measured):
+                for route in routes:
+                    if route.applies(asked):
+                        yield route, compare(case, measured, asked, route.answer(asked))
+
+
 def row(
     prefix: str,
     quantity: Quantity[Any],
     cases: tuple[Case[Any], ...],
     routes: tuple[Route, ...],
     seed: int,
-) -> Iterator[Outcome]:
-    """All cells of one quantity."""
-    generator = np.random.default_rng(seed)
-    prepared = []
-    for case in cases:
-        if quantity.applies(case):
-            measured = quantity.measured(case)
-            asked = request(quantity, case, generator)
-            if resolved(measured):
-                prepared.append((case, measured, asked))
-    for route in routes:
-        started = time.perf_counter()
-        comparisons = [
-            compare(case, measured, asked, route.answer(asked))
-            for case, measured, asked in prepared
-            if route.applies(asked)
-        ]
-        if comparisons:
-            yield _outcome(f"{prefix}.{quantity.name}", quantity, route, comparisons, started)
+) -> tuple[Outcome, ...]:
+    """All cells of one quantity, in the order of the routes; empty if nothing could be compared."""
+    found: dict[str, list[Comparison]] = {route.name: [] for route in routes}
+    seconds = dict.fromkeys(found, 0.0)
+    started = time.perf_counter()
+    for route, comparison in compared(quantity, cases, routes, seed):
+        found[route.name].append(comparison)
+        finished = time.perf_counter()
+        seconds[route.name] += finished - started
+        started = finished
+    name = f"{prefix}.{quantity.name}"
+    return tuple(
+        _outcome(name, quantity, route, found[route.name], seconds[route.name])
+        for route in routes
+        if found[route.name]
+    )
 
 
 def _outcome(
-    name: str, quantity: Quantity[Any], route: Route, comparisons: list[Comparison], started: float
+    name: str, quantity: Quantity[Any], route: Route, comparisons: list[Comparison], seconds: float
 ) -> Outcome:
     worst = max(comparisons, key=lambda comparison: comparison.margin)
     return Outcome(
@@ -125,6 +138,6 @@ def _outcome(
         margin=worst.margin,
         instance=worst.case,
         instances=len(comparisons),
-        seconds=time.perf_counter() - started,
+        seconds=seconds,
         detail=worst.detail,
     )

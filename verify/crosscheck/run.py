@@ -1,10 +1,11 @@
 """Runs the rows of one file of quantities."""
 
 import importlib
+from typing import Any
 
 from verify.contract import Context, Outcome, Status
 from verify.crosscheck.cases import cases
-from verify.crosscheck.matrix import row
+from verify.crosscheck.matrix import compared, row
 from verify.crosscheck.quantity import Quantity
 from verify.leaves import names
 from verify.oracles.route import Route
@@ -21,9 +22,8 @@ def run(file: str, context: Context) -> tuple[Outcome, ...]:
 
     A quantity that met no route or no instance is a deviation: a row must not vanish in silence.
     """
-    quantities = importlib.import_module(f"verify.crosscheck.quantities.{file}").QUANTITIES
     found: list[Outcome] = []
-    for quantity in quantities:
+    for quantity in quantities(file):
         cells = tuple(
             row(
                 f"crosscheck.{file}",
@@ -35,6 +35,29 @@ def run(file: str, context: Context) -> tuple[Outcome, ...]:
         )
         found.extend(cells or (_empty(f"crosscheck.{file}", quantity),))
     return tuple(found)
+
+
+def quantities(file: str) -> tuple[Quantity[Any], ...]:
+    """The quantities of one file."""
+    found: tuple[Quantity[Any], ...] = importlib.import_module(
+        f"verify.crosscheck.quantities.{file}"
+    ).QUANTITIES
+    return found
+
+
+def first_deviation(file: str, quantity: Quantity[Any], context: Context) -> tuple[str, int]:
+    """What is first seen to be wrong with a quantity, if anything, and how many comparisons it took.
+
+    For faults that are planted on purpose: it stops where :func:`run` would go on.
+    """
+    made = 0
+    instances = cases(context.level, context.seed)
+    for route, comparison in compared(quantity, instances, routes(), context.seed):
+        made += 1
+        if not comparison.margin <= 1.0:
+            seen = f"{file}.{quantity.name} by {route.name} on {comparison.case}"
+            return f"{seen}: an error of {comparison.margin:.1e} tolerances", made
+    return ("" if made else f"{file}.{quantity.name} can no longer be compared on any instance"), made
 
 
 def _empty(prefix: str, quantity: Quantity[object]) -> Outcome:

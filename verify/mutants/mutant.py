@@ -31,7 +31,7 @@ class Mutant:
     old, new : str
         The replacement; ``old`` occurs exactly once in the module's source.
     suspects : tuple of str
-        Checks that are tried first, by the names of their files; the others follow.
+        Rows of the matrix that are tried first, such as ``policy.grad_x``; the others follow.
     """
 
     fault: str

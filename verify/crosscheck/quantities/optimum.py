@@ -29,7 +29,7 @@ def _mirror(case: Case[Single]) -> bool:
 
 def _large_step(mdp: Mdp) -> Optimum:
     """Mirror descent contracts by about max(gamma, 1 / (1 + eta tau)): make the second the smaller."""
-    return mirror_descent(mdp, step=100.0 / mdp.tau)
+    return mirror_descent(mdp, step=100.0 / mdp.tau, max_iterations=5000)
 
 
 def _measured_v(solver: Callable[[Mdp], Optimum]) -> Callable[[Case[Single]], Measured]:

@@ -1,0 +1,90 @@
+"""The engine of the mutants: faults are in force inside, gone outside, and survivors are reported."""
+
+import importlib
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reference import evaluation
+from reference.problems.general_position import general_distributions, general_mdp
+from verify.contract import Context, Level, Status
+from verify.leaves import leaves
+from verify.mutants import hunt as hunting
+from verify.mutants.mutant import Mutant, StaleMutantError, in_force
+
+HARMLESS = Mutant(
+    fault="none at all: a comment",
+    module="reference.evaluation",
+    old='"""Unit roundoff u of float64:',
+    new='"""The unit roundoff u of float64:',
+)
+
+
+def test_a_fault_is_in_force_inside_and_gone_outside() -> None:
+    generator = np.random.default_rng(0)
+    mdp = general_mdp(generator)
+    pi_sa = general_distributions(generator, mdp.r_sa.shape)
+    before = evaluation.evaluate(mdp, pi_sa).v_s
+    mutant = Mutant(
+        fault="V(rho) is negated",
+        module="reference.evaluation",
+        old='        """V(rho)."""\n        return np.asarray((self.mdp.rho_s',
+        new='        """V(rho)."""\n        return -np.asarray((self.mdp.rho_s',
+    )
+    modules = dict(sys.modules)
+    with in_force(mutant):
+        faulty = importlib.import_module("reference.evaluation")
+        general = importlib.import_module("reference.problems.general_position")
+        assert faulty is not evaluation
+        generator = np.random.default_rng(0)
+        mdp_again = general.general_mdp(generator)
+        pi_again = general.general_distributions(generator, mdp_again.r_sa.shape)
+        assert faulty.evaluate(mdp_again, pi_again).value == -(mdp.rho_s * before).sum()
+    assert sys.modules["reference.evaluation"] is evaluation
+    assert importlib.import_module("reference").evaluation is evaluation
+    np.testing.assert_array_equal(evaluation.evaluate(mdp, pi_sa).v_s, before)
+    assert {name for name in modules if sys.modules.get(name) is not modules[name]} == set()
+
+
+def test_modules_come_back_after_an_exception() -> None:
+    with pytest.raises(ModuleNotFoundError), in_force(HARMLESS):
+        importlib.import_module("reference.no_such_module")
+    assert sys.modules["reference.evaluation"] is evaluation
+
+
+@pytest.mark.parametrize("old", ["no such text", "import"])
+def test_a_stale_fault_is_an_error(old: str) -> None:
+    stale = Mutant(fault="stale", module="reference.evaluation", old=old, new="")
+    with pytest.raises(StaleMutantError, match=r"occurs \d+ times"), in_force(stale):
+        importlib.import_module("reference.evaluation")
+
+
+def test_a_survivor_is_a_deviation() -> None:
+    """A fault that changes nothing must not be reported as caught."""
+    rows = ("joint_policy", "shaping_loss")
+    outcome = hunting.pursue("harmless", HARMLESS, Context(Level.QUICK, 0), rows)
+    assert outcome.status is Status.DEVIATION
+    assert outcome.instances > 100
+    assert "survived" in outcome.detail
+
+
+def test_a_badly_made_fault_is_no_success() -> None:
+    """A fault that cannot even run says nothing about the checks."""
+    nonsense = replace(HARMLESS, new="no_such_name  #")
+    with pytest.raises(NameError):
+        hunting.pursue("nonsense", nonsense, Context(Level.QUICK, 0), ("shaping_loss",))
+
+
+def test_there_are_enough_faults_and_each_fits_its_source() -> None:
+    mutants = leaves("verify.mutants.faults", "MUTANT", Mutant)
+    assert len(mutants) >= 25
+    for name, mutant in mutants.items():
+        path = importlib.util.find_spec(mutant.module)
+        assert path is not None, name
+        assert path.origin is not None, name
+        source = Path(path.origin).read_text(encoding="utf-8")
+        assert source.count(mutant.old) == 1, f"{name} is stale"
+        assert mutant.new != mutant.old, name

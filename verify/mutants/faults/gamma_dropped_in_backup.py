@@ -1,0 +1,11 @@
+"""Q is backed up without the discount."""
+
+from verify.mutants.mutant import Mutant
+
+MUTANT = Mutant(
+    fault="Q is backed up without the discount",
+    module="reference.evaluation",
+    old="return mdp.r_sa + mdp.gamma * next_values",
+    new="return mdp.r_sa + next_values",
+    suspects=("policy.q",),
+)

@@ -1,0 +1,11 @@
+"""The value penalty adds the gradient at the policy instead of subtracting it."""
+
+from verify.mutants.mutant import Mutant
+
+MUTANT = Mutant(
+    fault="the value penalty adds the gradient at the policy instead of subtracting it",
+    module="reference.penalties.value",
+    old="-own.visits(mdp.rho_s)[..., None] * own.pi_sa",
+    new="own.visits(mdp.rho_s)[..., None] * own.pi_sa",
+    suspects=("value_penalty.grad_x",),
+)

@@ -1,0 +1,11 @@
+"""The pullback of a softmax kernel is not centred."""
+
+from verify.mutants.mutant import Mutant
+
+MUTANT = Mutant(
+    fault="the pullback of a softmax kernel is not centred",
+    module="reference.problems.parametrizations",
+    old="P * (weighted - (P * weighted).sum(axis=-1, keepdims=True))",
+    new="P * weighted",
+    suspects=("policy.grad_x",),
+)

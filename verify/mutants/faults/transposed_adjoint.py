@@ -1,0 +1,11 @@
+"""Visits are solved with the chain instead of its transpose."""
+
+from verify.mutants.mutant import Mutant
+
+MUTANT = Mutant(
+    fault="visits are solved with the chain instead of its transpose",
+    module="reference.evaluation",
+    old="return self._apply(mu_s, trans=0)",
+    new="return self._apply(mu_s, trans=1)",
+    suspects=("policy.occupancy",),
+)
