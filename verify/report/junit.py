@@ -34,7 +34,7 @@ def dumps(run: Run) -> str:
 
 
 def _case(group: str, outcome: Outcome) -> TestCase:
-    case = TestCase(outcome.name, group, outcome.seconds)
+    case = TestCase(_clean(outcome.name), group, outcome.seconds)
     if outcome.status is not Status.AS_EXPECTED:
         kind = Error if outcome.status is Status.ERROR else Failure
         result = kind(_clean(outcome.detail or outcome.title), outcome.status.value)
