@@ -89,8 +89,9 @@ def load(path: str | PathLike[str], algorithm: Algorithm[object]) -> State:
         setting: the message names what differs.
     """
     found = storage.load(path, Checkpoint)
+    # A leaf that only the file has comes with another class or length, which both have.
     now = fingerprint(algorithm)
-    differing = [name for name in {**found.digests, **now} if found.digests.get(name) != now.get(name)]
+    differing = [name for name, digest in now.items() if found.digests.get(name) != digest]
     if differing:
         raise InputError(
             f"{path} was written with another {', '.join(differing[:4])}"

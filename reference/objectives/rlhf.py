@@ -127,7 +127,10 @@ def segment_classes(
     members_cl, class_e = np.unique(rows[:, 1:], axis=0, return_inverse=True)
     count = members_cl.shape[0]
     _limit(count, max_classes, "classes", "max_classes", problem)
-    return SegmentClasses(P_sat, members_cl, class_e.ravel(), rows[:, 0].copy(), weights)
+    classes = SegmentClasses(P_sat, members_cl, class_e.ravel(), rows[:, 0].copy(), weights)
+    for array in (classes.members_cl, classes.class_e, classes.first_e, classes.weight_e):
+        array.flags.writeable = False
+    return classes
 
 
 def _same_transitions(here: Array, enumerated: Array) -> None:

@@ -185,6 +185,20 @@ def test_pushforward_is_the_derivative_of_the_policy() -> None:
         pushforward(Doubled(), y, u)
 
 
+def test_probabilities_that_underflow_are_the_limit() -> None:
+    """Where a softmax policy is zero in float64 the entropy's infinite slope does not enter."""
+    bilevel = instances.incentive(1)
+    x = np.array([0.1, 0.2])
+    found = []
+    for depth in (45.0, 900.0):
+        y = np.zeros((3, 2)), np.zeros((3, 3))
+        y[0][0, 1] = y[1][2, 0] = -depth
+        found.append(look_ahead(bilevel, x, y, 0.1)[0])
+    # exp(-45) < 3e-20, times its logarithm in the entropy's slope, is below rounding.
+    assert np.abs(found[0] - found[1]).max() <= instances.rounding(1.0)
+    assert np.abs(found[0]).min() > 1e-3
+
+
 def test_step_uses_the_look_ahead() -> None:
     bilevel = instances.incentive(2)
     algorithm = MetaGradient(bilevel, nikaido_isoda.PENALTY, Constant(0.4), Constant(0.2))

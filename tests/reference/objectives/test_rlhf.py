@@ -151,6 +151,22 @@ def test_classes_are_all_reachable_multisets(seed: int, length: int, sparse: boo
     assert np.abs(total - 1.0).max() <= EPS * length * (S * A + 2) * 4.0
 
 
+@pytest.mark.parametrize("pairs", [1, 50, 130])
+def test_blocks_do_not_matter(pairs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many classes are summed a few rows at a time; here 21 classes, 1, 2 and 6 at once."""
+    p = problem(4, 2, 1, FirstOfATie())
+    g = np.random.default_rng(0)
+    x, pi = g.normal(size=D), g.dirichlet(np.ones(A), S)
+    whole = rlhf.preference_loss(p, x, pi)
+    monkeypatch.setattr(rlhf, "_PAIRS_AT_ONCE", pairs)
+    found = rlhf.preference_loss(p, x, pi)
+    # An entry of a gradient adds up each of 2 L pairs (s, a), times features below 4.
+    tolerance = 2 * 2 * S * A * 4.0 * rounding(p, x)
+    assert abs(float(found.value - whole.value)) <= tolerance
+    assert np.abs(found.grad_x - whole.grad_x).max() <= tolerance
+    assert np.abs(found.grad_policies[0] - whole.grad_policies[0]).max() <= tolerance
+
+
 def test_large_rewards_neither_overflow_nor_lose_the_loss() -> None:
     p = problem(2, 2, 0, LabelByReturn())
     x = np.array([1e6, -1e6, 1e6])

@@ -1,5 +1,7 @@
 """The leader's loss against loops over the definition."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -137,6 +139,20 @@ def test_deterministic_leader() -> None:
     assert np.isfinite(free.grad_x).all()
     with pytest.raises(NotDifferentiableError, match="boundary of the simplex"):
         stackelberg.leader_loss(game(0, DirectPolicy((S, A)), tau_leader=0.1), x, pi_b)
+
+
+def test_state_without_visits() -> None:
+    """Where the game never goes, the leader's entropy has no say, not even on the boundary."""
+    g = np.random.default_rng(0)
+    P = np.zeros((S, A, B, S))
+    P[..., :3] = g.dirichlet(np.ones(3), (S, A, B))
+    rho = np.array([0.2, 0.3, 0.5, 0.0])
+    p = dataclasses.replace(game(0, DirectPolicy((S, A))), P_sabt=P, rho_s=rho)
+    x, pi_b = np.full((S, A), 1.0 / A), np.full((S, B), 1.0 / B)
+    x[3] = (1.0, 0.0)
+    found = stackelberg.leader_loss(p, x, pi_b)
+    assert np.array_equal(found.grad_x[3], np.zeros(A))
+    assert np.array_equal(found.grad_policies[0][3], np.zeros(B))
 
 
 def test_bad_input() -> None:
