@@ -258,7 +258,8 @@ def _read(path: Path) -> dict[str, AnyArray]:
     if not path.is_file():
         raise InputError(f"{path} is not a file; check the path, or save to it first")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Opened here: numpy.load leaves a file open that it finds to be no archive.
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}
     # What the zip, array and text readers raise for bytes that they cannot make sense of.
     except (
