@@ -164,6 +164,11 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     storage.save(tmp_path / "game.npz", instances.stackelberg_game(0))
     with pytest.raises(InputError, match="holds StackelbergGame, not Checkpoint"):
         checkpoint.load(tmp_path / "game.npz", algorithm)
+    checkpoint.save(tmp_path / "state.npz", algorithm, begin(algorithm))
+    content = (tmp_path / "state.npz").read_bytes()
+    (tmp_path / "state.npz").write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match="damaged"):
+        checkpoint.load(tmp_path / "state.npz", algorithm)
 
 
 def test_functions_without_a_lasting_name_are_refused(tmp_path: Path) -> None:
