@@ -73,6 +73,13 @@ def test_a_shape_or_a_nan_is_a_deviation() -> None:
     assert compare(case, measured, asked, Answer(values, 0.0)).margin == 0.0
 
 
+def test_a_quantity_that_is_not_finite_is_not_let_off() -> None:
+    row_ = quantity("v")
+    broken = replace(row_, measured=lambda case: Measured.of(row_.measured(case).values * np.nan, 1.0))
+    outcomes = row("crosscheck.policy", broken, QUICK, routes(), 0)
+    assert {outcome.status for outcome in outcomes} == {Status.DEVIATION}
+
+
 def test_unresolved_instances_are_not_counted() -> None:
     row_ = quantity("v")
     blurred = replace(row_, measured=lambda case: Measured.of(row_.measured(case).values, 1e9))

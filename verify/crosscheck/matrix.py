@@ -83,9 +83,9 @@ def compare(case: Case[Any], measured: Measured, asked: Request, answer: Answer)
 
 
 def resolved(measured: Measured) -> bool:
-    """Whether the tolerance is small against the quantity."""
+    """Whether the tolerance is small against the quantity; one that is not finite is never let off."""
     size = float(np.abs(measured.values).max(initial=0.0))
-    return bool(measured.tolerance.max(initial=0.0) <= RESOLVED * size)
+    return not bool(measured.tolerance.max(initial=0.0) > RESOLVED * size)
 
 
 def compared(

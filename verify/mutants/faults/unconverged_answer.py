@@ -9,7 +9,8 @@ MUTANT = Mutant(
     "            break\n"
     "        v_s = found.v_s + discounted_sum(greedy_chain",
     new="        if iteration == 1:\n"
-    "            return Optimum(\n                mdp, greedy(mdp, found.q_sa), found.v_s, found.q_sa, 0.0 * found.error, 1)\n"
+    "            q_sa, none = found.q_sa, 0.0 * found.error\n"
+    "            return Optimum(mdp, greedy(mdp, q_sa), found.v_s, q_sa, none, 1)\n"
     "        v_s = found.v_s + discounted_sum(greedy_chain",
     suspects=("optimum.v",),
 )
