@@ -1,7 +1,7 @@
 """A bilevel problem as the algorithms see it: problem, upper objective and policy maps, together."""
 
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -11,32 +11,11 @@ from reference.domains import member, some_point
 from reference.errors import InputError
 from reference.evaluated import Evaluated
 from reference.objectives.contract import Objective
-from reference.penalties.contract import Companions
-from reference.penalties.contract import Evaluate as EvaluatePenalty
+from reference.penalties.contract import Penalty
 from reference.policies import PolicyMap
 from reference.validation import Array, provides
 
 ProblemT = TypeVar("ProblemT", bound=Problem)
-ProblemT_contra = TypeVar("ProblemT_contra", contravariant=True)
-
-
-class PenaltyOf(Protocol[ProblemT_contra]):
-    """A penalty that applies to a kind of problem; every :class:`Penalty` of its lower level is one."""
-
-    @property
-    def name(self) -> str:
-        """Name of the penalty."""
-        ...
-
-    @property
-    def evaluate(self) -> EvaluatePenalty[ProblemT_contra]:
-        """Value and gradients at given companions."""
-        ...
-
-    @property
-    def companions(self) -> Companions[ProblemT_contra]:
-        """The exact companions."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +116,7 @@ class Bilevel(Generic[ProblemT]):
             )
         return x, y
 
-    def record(self, penalty: PenaltyOf[ProblemT], state: State) -> Record:
+    def record(self, penalty: Penalty[ProblemT], state: State) -> Record:
         """Upper objective and exact penalty at a state."""
         policies = self.policies(state.y)
         companions = penalty.companions(self.problem, state.x, policies)

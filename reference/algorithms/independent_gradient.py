@@ -13,10 +13,11 @@ no-incentive baseline of Figure 3.
 from dataclasses import dataclass
 from typing import Generic
 
-from reference.algorithms.bilevel import Bilevel, PenaltyOf, ProblemT
+from reference.algorithms.bilevel import Bilevel, ProblemT
 from reference.algorithms.contract import Record, Schedule, State, scheduled
 from reference.algorithms.players import own_evaluations
 from reference.evaluation import policy_gradient
+from reference.penalties.contract import Penalty
 from reference.validation import Array
 
 
@@ -36,7 +37,7 @@ class IndependentGradient(Generic[ProblemT]):
     """
 
     bilevel: Bilevel[ProblemT]
-    penalty: PenaltyOf[ProblemT]
+    penalty: Penalty[ProblemT]
     step_x: Schedule | None
     step_y: Schedule
 

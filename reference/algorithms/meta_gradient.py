@@ -30,13 +30,14 @@ from typing import Generic
 
 import numpy as np
 
-from reference.algorithms.bilevel import Bilevel, PenaltyOf, ProblemT
+from reference.algorithms.bilevel import Bilevel, ProblemT
 from reference.algorithms.contract import Record, Schedule, State, scheduled
 from reference.algorithms.players import own_evaluations, pulled
 from reference.contractions import arrivals
 from reference.domains import Domain, Euclidean, Simplices
 from reference.errors import InputError
 from reference.evaluation import PolicyEvaluation, policy_gradient
+from reference.penalties.contract import Penalty
 from reference.policies import DirectPolicy, PolicyMap, SoftmaxPolicy
 from reference.validation import Array
 
@@ -148,7 +149,7 @@ class MetaGradient(Generic[ProblemT]):
     """
 
     bilevel: Bilevel[ProblemT]
-    penalty: PenaltyOf[ProblemT]
+    penalty: Penalty[ProblemT]
     step_x: Schedule
     step_y: Schedule
 

@@ -24,12 +24,13 @@ from typing import Generic, Protocol
 
 import numpy as np
 
-from reference.algorithms.bilevel import Bilevel, PenaltyOf, ProblemT
+from reference.algorithms.bilevel import Bilevel, ProblemT
 from reference.algorithms.contract import Schedule, State, scheduled
 from reference.algorithms.oracles import Oracle
 from reference.algorithms.players import views
 from reference.errors import InputError
 from reference.evaluated import Evaluated
+from reference.penalties.contract import Penalty
 from reference.problems.mdp import Mdp
 from reference.validation import Array, provides
 
@@ -39,7 +40,7 @@ class Estimator(Protocol):
 
     def __call__(
         self,
-        penalty: PenaltyOf[ProblemT],
+        penalty: Penalty[ProblemT],
         problem: ProblemT,
         x: Array,
         policies: tuple[Array, ...],
@@ -50,7 +51,7 @@ class Estimator(Protocol):
 
 
 def plug_in(
-    penalty: PenaltyOf[ProblemT],
+    penalty: Penalty[ProblemT],
     problem: ProblemT,
     x: Array,
     policies: tuple[Array, ...],
@@ -64,7 +65,7 @@ def plug_in(
 
 
 def exact_in_policies(
-    penalty: PenaltyOf[ProblemT],
+    penalty: Penalty[ProblemT],
     problem: ProblemT,
     x: Array,
     policies: tuple[Array, ...],
@@ -131,7 +132,7 @@ class Pbrl(Generic[ProblemT]):
     """
 
     bilevel: Bilevel[ProblemT]
-    penalty: PenaltyOf[ProblemT]
+    penalty: Penalty[ProblemT]
     oracles: tuple[Oracle, ...]
     step_size: Schedule
     strength: Schedule

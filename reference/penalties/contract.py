@@ -12,7 +12,6 @@ from typing import Generic, Protocol, TypeVar
 from reference.evaluated import Evaluated
 from reference.validation import Array, positive
 
-LowerT = TypeVar("LowerT")
 LowerT_contra = TypeVar("LowerT_contra", contravariant=True)
 
 
@@ -35,7 +34,7 @@ class Companions(Protocol[LowerT_contra]):
 
 
 @dataclass(frozen=True)
-class Penalty(Generic[LowerT]):
+class Penalty(Generic[LowerT_contra]):
     """A penalty: name, source, evaluation and exact companions.
 
     Attributes
@@ -49,10 +48,10 @@ class Penalty(Generic[LowerT]):
 
     name: str
     source: str
-    evaluate: Evaluate[LowerT]
-    companions: Companions[LowerT]
+    evaluate: Evaluate[LowerT_contra]
+    companions: Companions[LowerT_contra]
 
-    def exact(self, lower: LowerT, x: Array, policies: tuple[Array, ...]) -> Evaluated:
+    def exact(self, lower: LowerT_contra, x: Array, policies: tuple[Array, ...]) -> Evaluated:
         """Evaluate at the exact companions."""
         return self.evaluate(lower, x, policies, self.companions(lower, x, policies))
 
