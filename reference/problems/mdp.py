@@ -207,7 +207,8 @@ class MdpFamily:
         object.__setattr__(self, "gamma", discount(self.gamma))
         object.__setattr__(self, "tau", temperature(self.tau))
         object.__setattr__(self, "rho_s", distributions("rho_s", real_array("rho_s", self.rho_s)))
-        self.at(some_point(self.domain))
+        x = some_point(self.domain)
+        Mdp(self.kernel(x), self.reward(x), self.gamma, self.rho_s, self.tau, self.regularizer)
 
     @property
     def domain(self) -> Domain:
@@ -215,9 +216,11 @@ class MdpFamily:
         return self.reward.domain
 
     def at(self, x: Array) -> Mdp:
-        """Return the MDP at x, fully checked."""
+        """Return the MDP at x; its transitions are not read again, since a kernel answers for them."""
         x = member("x", x, self.domain)
-        return Mdp(self.kernel(x), self.reward(x), self.gamma, self.rho_s, self.tau, self.regularizer)
+        P, r = self.kernel(x), real_array("r_sa", self.reward(x))
+        shaped("r_sa", r, "(state, action)", P.shape[-3:-1])
+        return Mdp.unchecked(P, r, self.gamma, self.rho_s, self.tau, self.regularizer)
 
     def pullback(self, x: Array, w_ksa: Array, v_kt: Array) -> Array:
         """Reward part of the summed weights, plus gamma times the kernel part."""

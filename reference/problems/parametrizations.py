@@ -46,7 +46,10 @@ from reference.validation import (
 
 @runtime_checkable
 class Kernel(Protocol):
-    """Transition probabilities that depend smoothly on x."""
+    """Transition probabilities that depend smoothly on x.
+
+    A kernel answers for its rows: it returns distributions, by construction or after checking them.
+    """
 
     @property
     def domain(self) -> Domain | None:

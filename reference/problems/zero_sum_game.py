@@ -201,7 +201,17 @@ class GameFamily:
         object.__setattr__(self, "gamma", discount(self.gamma))
         object.__setattr__(self, "tau", temperature(self.tau))
         object.__setattr__(self, "rho_s", distributions("rho_s", real_array("rho_s", self.rho_s)))
-        self.at(some_point(self.domain))
+        game = self.at(some_point(self.domain))
+        # Once, with every check: the members at other points have parts of the same kinds.
+        ZeroSumGame(
+            game.P_sabt,
+            game.r_sab,
+            self.gamma,
+            self.rho_s,
+            self.tau,
+            self.regularizer_1,
+            self.regularizer_2,
+        )
 
     @property
     def domain(self) -> Domain:
@@ -209,9 +219,9 @@ class GameFamily:
         return self.reward.domain
 
     def at(self, x: Array) -> ZeroSumGame:
-        """Return the game at x, fully checked."""
+        """Return the game at x; its transitions are not read again, since a kernel answers for them."""
         x = member("x", x, self.domain)
-        r_sab = self.reward(x)
+        r_sab = real_array("r_sab", self.reward(x))
         P = self.kernel(x)
         if r_sab.ndim < 3:
             raise InputError(
@@ -223,7 +233,7 @@ class GameFamily:
                 f"the kernel has {P.shape[-2]} joint actions and the reward {r_sab.shape[-2]} x "
                 f"{r_sab.shape[-1]} = {joint}: index the kernel's actions by a * B + b"
             )
-        return ZeroSumGame(
+        return ZeroSumGame.unchecked(
             P.reshape(*P.shape[:-2], *r_sab.shape[-2:], P.shape[-1]),
             r_sab,
             self.gamma,
