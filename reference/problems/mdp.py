@@ -206,7 +206,7 @@ class MdpFamily:
             )
         object.__setattr__(self, "gamma", discount(self.gamma))
         object.__setattr__(self, "tau", temperature(self.tau))
-        object.__setattr__(self, "rho_s", distributions("rho_s", real_array("rho_s", self.rho_s)))
+        object.__setattr__(self, "rho_s", real_array("rho_s", self.rho_s))
         x = some_point(self.domain)
         Mdp(self.kernel(x), self.reward(x), self.gamma, self.rho_s, self.tau, self.regularizer)
 

@@ -200,7 +200,7 @@ class GameFamily:
             )
         object.__setattr__(self, "gamma", discount(self.gamma))
         object.__setattr__(self, "tau", temperature(self.tau))
-        object.__setattr__(self, "rho_s", distributions("rho_s", real_array("rho_s", self.rho_s)))
+        object.__setattr__(self, "rho_s", real_array("rho_s", self.rho_s))
         game = self.at(some_point(self.domain))
         # Once, with every check: the members at other points have parts of the same kinds.
         ZeroSumGame(
