@@ -59,6 +59,10 @@ def waiting(name, context):  # until the file GO is there
     return (outcome(context, name),)
 
 
+def process(name, context):
+    return (outcome(context, name, detail=str(os.getpid())),)
+
+
 def checks(group, **runs):
     return tuple(
         Check(f"{group}.{name}", group, f"Title of {name}", partial(run, f"{group}.{name}"))
@@ -68,6 +72,7 @@ def checks(group, **runs):
 
 GROUPS = (
     Group("routes", "Routes", lambda: checks("routes", value=good, grad_x=good, grad_y=good)),
+    Group("process", "Where", lambda: checks("process", a=process, b=process)),
     Group("broken", "What fails", lambda: checks("broken", bad=bad, buggy=buggy)),
     Group("slow", "What waits", lambda: checks("slow", a=good, b=good, c=waiting, d=waiting, e=good)),
 )
@@ -89,7 +94,8 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _environment(tmp_path: Path) -> Iterator[None]:
     removed = ("COLUMNS", "FORCE_COLOR", "TTY_COMPATIBLE")
     kept = {key: value for key, value in os.environ.items() if key not in removed}
-    with mock.patch.dict(os.environ, kept | {"GO": str(tmp_path / "GO")}, clear=True):
+    own = {"GO": str(tmp_path / "GO"), "OMP_NUM_THREADS": "7"}
+    with mock.patch.dict(os.environ, kept | own, clear=True):
         yield
 
 
@@ -253,7 +259,7 @@ def test_all_as_expected_exits_0(verify: Verify) -> None:
 
 def test_deviations_and_errors_exit_1_and_are_reported(verify: Verify, tmp_path: Path) -> None:
     paths = tmp_path / "out.json", tmp_path / "out.xml"
-    ran = verify("all", "-k", "not slow", "--jobs", 1, "--json", paths[0], "--junit", paths[1])
+    ran = verify("all", "-k", "routes or broken", "--jobs", 1, "--json", paths[0], "--junit", paths[1])
     assert (ran.code, ran.err) == (1, "")
     assert ran.out.splitlines()[-1].startswith("6 as expected, 1 deviation, 1 error in ")
     assert "Traceback" not in ran.out
@@ -276,6 +282,15 @@ def test_document_does_not_depend_on_the_number_of_jobs(verify: Verify, tmp_path
         documents.append(timeless(path))
     assert documents[0] == documents[1]
     assert {e["instance"] for e in documents[0]["outcomes"] if e["instance"]} == {"1 thread, STANDARD"}
+
+
+def test_jobs_are_processes(verify: Verify, tmp_path: Path) -> None:
+    path = tmp_path / "out.json"
+    for jobs, here in ((1, True), (2, False)):
+        assert verify("process", "--jobs", jobs, "--json", path).code == 0
+        found = {int(entry["detail"]) for entry in read(path)["outcomes"]}
+        assert (found == {os.getpid()}) is here
+        assert (os.getpid() in found) is here
 
 
 def test_level_and_seed_reach_the_checks(verify: Verify, tmp_path: Path) -> None:
@@ -414,10 +429,12 @@ def test_resumed_run_equals_the_uninterrupted_one(
 
     (tmp_path / "GO").touch()
     assert verify("slow", "--jobs", 1, "--json", whole).code == 0
-    started = read(path)["started"]
+    content = read(path)
+    path.write_text(json.dumps(content | {"seconds": 1000}))
     assert verify("slow", "--jobs", 1, "--resume", path).code == 0
     assert timeless(path) == timeless(whole)
-    assert read(path)["started"] == started
+    assert read(path)["started"] == content["started"]
+    assert 1000 < read(path)["seconds"] < 1100
 
 
 def test_finished_checks_are_not_run_again(verify: Verify, tmp_path: Path) -> None:

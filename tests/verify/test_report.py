@@ -10,7 +10,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # ships no types
 from junitparser import Error, Failure, JUnitXml
@@ -141,8 +141,9 @@ TEXT = st.text(
 
 
 @settings(max_examples=50, deadline=None, derandomize=True)
+@example(outcome=replace(OUTCOMES["claims.one"][0], detail="\ud800 \x00 \uffff ]]> \\ud800"))
 @given(
-    st.builds(
+    outcome=st.builds(
         Outcome,
         name=TEXT.map("claims.one.{}".format),
         title=TEXT,
