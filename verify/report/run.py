@@ -87,7 +87,7 @@ class Run:
     started : str
         ISO 8601, UTC.
     seconds : float
-        Time it took so far, over all sittings.
+        Time it took up to the last finished check, over all sittings.
     """
 
     origin: Origin
