@@ -1,0 +1,256 @@
+r"""Batched tabular trajectories: many problems and many trajectories of each advance at once.
+
+Index legend: p problem, n trajectory, h step, s state, j joint action, t next state, m = (p, n) a lane.
+
+All lanes take a step by four operations on whole tensors: words from the source, each player's action by
+the policy's sampler, the next state by the kernel's sampler, and the record of both.  A lane's state is
+held as the row p S + s, its pair of state and action as (p S + s) J + j: these number the rows of the
+policy's and of the kernel's tables, so one table serves all problems.
+
+Nothing in the loop depends on a value, so nothing is transferred to the host; what has to be checked is
+checked when dynamics and policies are built.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from sampled.errors import InputError
+from sampled.horizons import Horizon
+from sampled.laws import Alias, Sampler, SamplerKind
+from sampled.sources import Source
+from sampled.trajectories import INDEX, Trajectories
+from sampled.validation import floating, one_device, one_dtype, shaped, whole
+
+
+@dataclass(frozen=True, eq=False)
+class Dynamics:
+    """Where P problems start and how they move, with the samplers of both.
+
+    A problem has as many dynamics as it has transition kernels: a designer's is a second one.
+
+    Attributes
+    ----------
+    P_psjt : (P, S, J, S)
+        Transitions; j numbers the joint actions, the last player's fastest.
+    rho_ps : (P, S)
+    n_actions : tuple of int
+        Number of each player's actions; J is their product.
+    absorbing_ps, terminal_ps : (P, S) bool
+        States that are never left; those among them that also earn nothing, see :meth:`ending`.
+    start, kernel : Sampler
+        With rows p, and rows (p S + s) J + j.
+    """
+
+    P_psjt: Tensor
+    rho_ps: Tensor
+    n_actions: tuple[int, ...]
+    absorbing_ps: Tensor
+    terminal_ps: Tensor
+    start: Sampler
+    kernel: Sampler
+
+    @classmethod
+    def of(
+        cls,
+        P_psjt: Tensor,
+        rho_ps: Tensor,
+        *,
+        dtype: torch.dtype | None = None,
+        sampler: SamplerKind = Alias,
+    ) -> Self:
+        """Build dynamics, without terminal states, from probabilities.
+
+        Parameters
+        ----------
+        P_psjt : (P, S, A, S) or (P, S, A, B, S)
+            One axis of actions per player.
+        rho_ps : (P, S)
+        dtype : torch.dtype, optional
+            In which to keep the probabilities; the samplers are built from what is given.
+        sampler : SamplerKind
+            Of start and transitions.
+
+        Raises
+        ------
+        InputError
+            If a shape is another, a row is not a distribution, or dtypes or devices are mixed.
+        """
+        floating("P_psjt", P_psjt)
+        if P_psjt.ndim < 4 or P_psjt.shape[1] != P_psjt.shape[-1] or 0 in P_psjt.shape:
+            raise InputError(
+                f"P_psjt has shape {tuple(P_psjt.shape)}; its axes are (problem, state, actions of each "
+                "player, next state), none of them empty, with as many states as next states: add the "
+                "first to one problem's with P.unsqueeze(0)"
+            )
+        problems, n_states, *n_actions = P_psjt.shape[:-1]
+        shaped("rho_ps", floating("rho_ps", rho_ps), "(problem, state)", (problems, n_states))
+        one_device(P_psjt=P_psjt, rho_ps=rho_ps)
+        one_dtype(P_psjt=P_psjt, rho_ps=rho_ps)
+        kernel, start = sampler.of(P_psjt, "P_psjt"), sampler.of(rho_ps, "rho_ps")
+        joint = P_psjt.reshape(problems, n_states, prod(n_actions), n_states)
+        stays = joint.diagonal(dim1=1, dim2=3) != 0.0  # (P, J, S)
+        absorbing = (((joint != 0.0).sum(-1) == 1) & stays.transpose(1, 2)).all(-1)
+        kept = P_psjt.dtype if dtype is None else dtype
+        return cls(
+            joint.to(kept),
+            rho_ps.to(kept),
+            tuple(n_actions),
+            absorbing,
+            torch.zeros_like(absorbing),
+            start,
+            kernel,
+        )
+
+    @property
+    def problems(self) -> int:
+        """P."""
+        return self.P_psjt.shape[0]
+
+    @property
+    def n_states(self) -> int:
+        """S."""
+        return self.P_psjt.shape[1]
+
+    @property
+    def device(self) -> torch.device:
+        """Device of all tensors."""
+        return self.P_psjt.device
+
+    def ending(self, *rewards_psj: Tensor) -> Self:
+        """Call the absorbing states terminal in which no reward is ever earned.
+
+        Parameters
+        ----------
+        *rewards_psj : (P, S, A) or (P, S, A, B)
+            All rewards that count; without any, every absorbing state is terminal.
+
+        Raises
+        ------
+        InputError
+            If a reward has another shape.
+        """
+        terminal = self.absorbing_ps
+        for i, reward in enumerate(rewards_psj):
+            shape = (self.problems, self.n_states, *self.n_actions)
+            shaped(f"rewards_psj[{i}]", reward, "(problem, state, actions)", shape)
+            terminal = terminal & (reward == 0.0).flatten(2).all(-1)
+        return replace(self, terminal_ps=terminal)
+
+
+def joint_policy(pi_psa: Tensor, pi_psb: Tensor) -> Tensor:
+    """Probability of each pair of actions of two players who choose independently.
+
+    Parameters
+    ----------
+    pi_psa, pi_psb : (P, S, A) and (P, S, B)
+
+    Returns
+    -------
+    (P, S, A, B)
+        Flatten its last two axes for one sampler of both actions.
+
+    Raises
+    ------
+    InputError
+        If the two differ in dtype, device or their first two axes.
+    """
+    floating("pi_psa", pi_psa, axes=3)
+    floating("pi_psb", pi_psb, axes=3)
+    one_device(pi_psa=pi_psa, pi_psb=pi_psb)
+    one_dtype(pi_psa=pi_psa, pi_psb=pi_psb)
+    shape = (*pi_psa.shape[:2], pi_psb.shape[2])
+    shaped("pi_psb", pi_psb, "(problem, state, action)", shape)
+    return pi_psa.unsqueeze(-1) * pi_psb.unsqueeze(-2)
+
+
+def rollout(
+    dynamics: Dynamics,
+    policy: Sequence[Sampler],
+    horizon: Horizon,
+    n: int,
+    source: Source,
+) -> Trajectories:
+    """Draw N trajectories of each problem.
+
+    A step costs one word per sampler and one for the next state, for each trajectory, in this order.
+
+    Parameters
+    ----------
+    dynamics : Dynamics
+    policy : sequence of samplers
+        With rows p S + s.  Their outcomes together number the joint actions, the last sampler's
+        fastest: one sampler per player, or one of all players' actions at once, which is faster for
+        large batches and may correlate them.
+    horizon : Horizon
+    n : int >= 1
+        N.
+    source : Source
+        Of the words; on the device of the dynamics.
+
+    Raises
+    ------
+    InputError
+        If the policy is for another number of states, problems or actions, or the parts are on
+        several devices.
+    """
+    n = whole("n", n, low=1)
+    _check_parts(dynamics, policy, source)
+    problems, n_states, joint = dynamics.problems, dynamics.n_states, prod(dynamics.n_actions)
+    lengths_pn, steps = horizon.lengths(source, (problems, n))
+    states_hm = torch.empty((steps + 1, problems * n), dtype=INDEX, device=dynamics.device)
+    actions_hm = torch.empty_like(states_hm[:-1])
+
+    problem_m = torch.arange(problems, device=dynamics.device).repeat_interleave(
+        n, output_size=problems * n
+    )
+    base_m = problem_m * n_states
+    state_m = dynamics.start.draw(problem_m, source.words((problems, n)).view(-1))
+    states_hm[0] = state_m
+    for h in range(steps):
+        words = source.words((len(policy) + 1, problems, n)).view(len(policy) + 1, -1)
+        row_m = state_m.add_(base_m)
+        action_m = policy[0].draw(row_m, words[0])
+        for player, word_m in zip(policy[1:], words[1:-1], strict=True):
+            action_m = torch.add(player.draw(row_m, word_m), action_m, alpha=player.outcomes)
+        actions_hm[h] = action_m
+        state_m = dynamics.kernel.draw(torch.add(action_m, row_m, alpha=joint), words[-1])
+        states_hm[h + 1] = state_m
+    return Trajectories(
+        _per_problem(states_hm, problems),
+        _per_problem(actions_hm, problems),
+        lengths_pn,
+        dynamics.terminal_ps,
+        dynamics.n_actions,
+    )
+
+
+def _per_problem(steps_hm: Tensor, problems: int) -> Tensor:
+    """View (H, P N) as (P, N, H)."""
+    return steps_hm.view(steps_hm.shape[0], problems, -1).permute(1, 2, 0)
+
+
+def _check_parts(dynamics: Dynamics, policy: Sequence[Sampler], source: Source) -> None:
+    rows = dynamics.problems * dynamics.n_states
+    for i, sampler in enumerate(policy):
+        if sampler.rows != rows:
+            raise InputError(
+                f"policy[{i}] has {sampler.rows} rows; it must have one for each problem and state, "
+                f"{dynamics.problems} x {dynamics.n_states} = {rows}: build it from probabilities "
+                "(problem, state, action)"
+            )
+    outcomes, joint = tuple(sampler.outcomes for sampler in policy), prod(dynamics.n_actions)
+    if outcomes not in (dynamics.n_actions, (joint,)):
+        raise InputError(
+            f"the policy's samplers have {outcomes} outcomes; they must have {dynamics.n_actions}, one "
+            f"sampler per player, or {(joint,)}, one of all joint actions"
+        )
+    devices = {"dynamics": dynamics.device, "source": source.device}
+    devices |= {f"policy[{i}]": sampler.device for i, sampler in enumerate(policy)}
+    if len(set(devices.values())) > 1:
+        spelled = ", ".join(f"{name} on {device}" for name, device in devices.items())
+        raise InputError(f"the parts are on several devices: {spelled}; build all on one")

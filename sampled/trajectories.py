@@ -1,0 +1,217 @@
+r"""A batch of trajectories as tensors, and tables of the problem read along them.
+
+Index legend: p problem, n trajectory, h step, s state, j joint action (of all players), t next state::
+
+    s_0 ~ rho_p,    a_h ~ pi_p(s_h),    s_{h+1} ~ P_p(s_h, a_h),        h = 0, ..., L_pn - 1
+
+Rewards are no part of a trajectory: they are the expected rewards r(s, a) of a problem, so any number of
+reward tables (true and learned, leader's and follower's) is read along the same trajectories by
+:meth:`Trajectories.at_actions`, also log-probabilities and values; gradients flow back to the tables.
+"""
+
+from dataclasses import dataclass
+from math import prod
+
+import torch
+from torch import Tensor
+
+from sampled.errors import InputError
+from sampled.validation import one_device
+
+INDEX = torch.int32
+"""The dtype of recorded states and actions: half the memory and bandwidth of int64."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectories:
+    """Trajectories of many problems, some steps each, padded to one number of steps.
+
+    Attributes
+    ----------
+    states_pnh : (P, N, H + 1) int32
+        s_0, ..., s_H; the last is the state after the last step.
+    actions_pnh : (P, N, H) int32
+        Joint actions; with two players j = a B + b.
+    lengths_pn : (P, N) int64
+        L, the number of steps that count.  What stands at h >= L (states: h > L) is padding, drawn
+        from the same law.
+    terminal_ps : (P, S) bool
+        Absorbing states without reward; the dynamics' own.
+    n_actions : tuple of int
+        Number of each player's actions.
+
+    Raises
+    ------
+    InputError
+        If shapes, dtypes or devices do not fit each other.
+    """
+
+    states_pnh: Tensor
+    actions_pnh: Tensor
+    lengths_pn: Tensor
+    terminal_ps: Tensor
+    n_actions: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        problems, n, steps = self.actions_pnh.shape
+        fits = (
+            self.states_pnh.shape == (problems, n, steps + 1)
+            and self.lengths_pn.shape == (problems, n)
+            and self.terminal_ps.shape[:1] == (problems,)
+        )
+        if not fits:
+            raise InputError(
+                f"states_pnh {tuple(self.states_pnh.shape)}, actions_pnh "
+                f"{tuple(self.actions_pnh.shape)}, lengths_pn {tuple(self.lengths_pn.shape)} and "
+                f"terminal_ps {tuple(self.terminal_ps.shape)} do not fit: they must be (P, N, H + 1), "
+                "(P, N, H), (P, N) and (P, S)"
+            )
+        if (self.states_pnh.dtype, self.actions_pnh.dtype) != (INDEX, INDEX):
+            raise InputError(
+                f"states and actions have dtypes {self.states_pnh.dtype} and {self.actions_pnh.dtype}; "
+                f"both must be {INDEX}"
+            )
+        one_device(
+            states_pnh=self.states_pnh,
+            actions_pnh=self.actions_pnh,
+            lengths_pn=self.lengths_pn,
+            terminal_ps=self.terminal_ps,
+        )
+
+    @property
+    def problems(self) -> int:
+        """P."""
+        return self.actions_pnh.shape[0]
+
+    @property
+    def n(self) -> int:
+        """Trajectories N of each problem."""
+        return self.actions_pnh.shape[1]
+
+    @property
+    def horizon(self) -> int:
+        """Steps H of the tensors; no length exceeds it."""
+        return self.actions_pnh.shape[2]
+
+    @property
+    def n_states(self) -> int:
+        """S."""
+        return self.terminal_ps.shape[1]
+
+    @property
+    def device(self) -> torch.device:
+        """Device of all tensors."""
+        return self.actions_pnh.device
+
+    @property
+    def each_action_pnh(self) -> tuple[Tensor, ...]:
+        """Each player's own actions, (P, N, H) int32 each."""
+        joint = torch.arange(prod(self.n_actions), dtype=INDEX, device=self.device)
+        own = torch.unravel_index(joint, self.n_actions)
+        return tuple(_read(table.to(INDEX), self.actions_pnh) for table in own)
+
+    @property
+    def mask_pnh(self) -> Tensor:
+        """Whether step h is one of the L, (P, N, H) bool."""
+        return torch.arange(self.horizon, device=self.device) < self.lengths_pn.unsqueeze(-1)
+
+    @property
+    def alive_pnh(self) -> Tensor:
+        """Whether step h is one of the L and leaves a state that is not terminal, (P, N, H) bool.
+
+        A regularised value goes on collecting its regulariser in a terminal state, so estimators of
+        it mask by ``mask_pnh``; this one is for the steps of an environment that ends there.
+        """
+        return self.mask_pnh & ~self.at_states(self.terminal_ps)[..., :-1]
+
+    @property
+    def steps_p(self) -> Tensor:
+        """Environment steps of each problem, (P,) int64: those that are alive."""
+        return self.alive_pnh.sum((1, 2))
+
+    @property
+    def terminated_pn(self) -> Tensor:
+        """Whether the state after the L steps is terminal, (P, N) bool."""
+        at_end = self.at_states(self.terminal_ps).gather(-1, self.lengths_pn.unsqueeze(-1))
+        return at_end.squeeze(-1)
+
+    @property
+    def truncated_pn(self) -> Tensor:
+        """Whether the trajectory was cut off while it could go on, (P, N) bool."""
+        return ~self.terminated_pn
+
+    def at_states(self, table_ps: Tensor) -> Tensor:
+        """Read a function of the state along the trajectories.
+
+        Parameters
+        ----------
+        table_ps : (P, S)
+            Of any dtype; differentiable.
+
+        Returns
+        -------
+        (P, N, H + 1)
+            Its last entry is at the state after the last step.
+
+        Raises
+        ------
+        InputError
+            If the table has another shape or device.
+        """
+        self._fits("table_ps", table_ps, (self.problems, self.n_states))
+        return _read(table_ps.reshape(-1), self._rows(self.states_pnh, self.n_states))
+
+    def at_actions(self, table_psj: Tensor) -> Tensor:
+        """Read a function of state and actions along the trajectories.
+
+        Parameters
+        ----------
+        table_psj : (P, S, A) or (P, S, A, B)
+            One axis per player, of length one where the table does not depend on that player's
+            action: a leader's log-policy is ``log_pi_psa[..., None]``.  Differentiable.
+
+        Returns
+        -------
+        (P, N, H)
+
+        Raises
+        ------
+        InputError
+            If the table has another shape or device.
+        """
+        full = (self.problems, self.n_states, *self.n_actions)
+        axes = table_psj.shape[2:]
+        if len(axes) == len(self.n_actions) and all(
+            got in (1, want) for got, want in zip(axes, self.n_actions, strict=True)
+        ):
+            table_psj = table_psj.expand(*table_psj.shape[:2], *self.n_actions)
+        self._fits("table_psj", table_psj, full)
+        state = self._rows(self.states_pnh[..., :-1], self.n_states)
+        joint = prod(self.n_actions)
+        return _read(table_psj.reshape(-1), state.to(_wide(table_psj)) * joint + self.actions_pnh)
+
+    def _rows(self, index_pnh: Tensor, size: int) -> Tensor:
+        """Index into the flattened axes (problem, index)."""
+        if self.problems == 1:
+            return index_pnh
+        base = torch.arange(self.problems, dtype=INDEX, device=self.device) * size
+        return index_pnh + base.view(-1, 1, 1)
+
+    def _fits(self, name: str, table: Tensor, shape: tuple[int, ...]) -> None:
+        if tuple(table.shape) != shape:
+            raise InputError(
+                f"{name} has shape {tuple(table.shape)}; its axes are (problem, state, actions of each "
+                f"player) and must be {shape}: check their order"
+            )
+        one_device(**{name: table, "trajectories": self.actions_pnh})
+
+
+def _wide(table: Tensor) -> torch.dtype:
+    """The dtype of an index into a flattened table."""
+    return INDEX if table.numel() <= torch.iinfo(INDEX).max else torch.int64
+
+
+def _read(flat: Tensor, index_pnh: Tensor) -> Tensor:
+    """Entries of a flat table, with the axes of the index; in the order in which steps are stored."""
+    index_hpn = index_pnh.movedim(-1, 0)
+    return flat.index_select(0, index_hpn.reshape(-1)).view(index_hpn.shape).movedim(0, -1)
