@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,11 @@ def checks() -> tuple[Check, ...]:
     )
 
 
+def _margin(outcome: Outcome) -> float:
+    """The margin, with those that are no numbers last."""
+    return math.inf if math.isnan(outcome.margin) else outcome.margin
+
+
 def matrix(outcomes: Sequence[Outcome]) -> RenderableType:
     """Draw outcomes with quantities as rows and routes as columns.
 
@@ -39,6 +45,8 @@ def matrix(outcomes: Sequence[Outcome]) -> RenderableType:
 
     rows: dict[str, dict[str, Outcome]] = {}
     for outcome in outcomes:
+        if outcome.status is Status.ERROR:
+            continue  # a check that stopped has no cells; it is listed in full below
         prefix, _, route = outcome.name.rpartition(".")
         rows.setdefault(prefix.removeprefix("crosscheck."), {})[route] = outcome
     found = {route for cells in rows.values() for route in cells}
@@ -52,7 +60,7 @@ def matrix(outcomes: Sequence[Outcome]) -> RenderableType:
         table.add_column(route.replace("_", " "), justify="right", no_wrap=True)
     table.add_column("closest call on", overflow="fold")
     for name, cells in rows.items():
-        worst = max(cells.values(), key=lambda outcome: outcome.margin)
+        worst = max(cells.values(), key=_margin)
         drawn = [
             Text(
                 f"{cells[route].margin:.0e} ({cells[route].instances})",
