@@ -1,0 +1,78 @@
+"""Every code block of the README is run, and what it shows is what stands."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sybil import Example, Sybil
+from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
+
+from verify.crosscheck.group import QUANTITIES, ROUTES
+from verify.leaves import names
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+SETUP = "python3 -m venv .venv && "
+
+
+def run_shell(example: Example) -> None:
+    """Run each line with this interpreter; the two that set up are held to the CI script instead."""
+    for line in str(example.parsed).splitlines():
+        if line.startswith(SETUP):
+            continue
+        arguments = shlex.split(line.removeprefix("python "))
+        done = subprocess.run(
+            [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+
+
+EXAMPLES = list(
+    Sybil(
+        parsers=[PythonCodeBlockParser(), CodeBlockParser(language="bash", evaluator=run_shell)],
+        filenames=["README.md"],
+        path=str(ROOT),
+    )
+    .parse(README)
+    .examples()
+)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: f"line {example.line}")
+def test_code_blocks_run(example: Example) -> None:
+    example.evaluate()
+
+
+def test_every_code_block_is_an_example() -> None:
+    fences = re.findall(r"^```(\w+)\n", README.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert set(fences) == {"bash", "python", "text"}
+    assert len(EXAMPLES) >= len([fence for fence in fences if fence != "text"])
+
+
+def test_ci_runs_the_readme_command() -> None:
+    commands = [
+        line for line in README.read_text(encoding="utf-8").splitlines() if line.startswith(SETUP)
+    ]
+    assert [command.rpartition(" && ")[2] for command in commands] == [
+        ".venv/bin/python -m verify all",
+        ".venv/bin/python -m pytest",
+    ]
+    assert commands[1] in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+
+
+def test_the_matrix_shown_is_that_of_the_present_rows_and_routes() -> None:
+    """The numbers are of one run; the rows and columns are those that exist."""
+    shown = README.read_text(encoding="utf-8").split("<!-- crosscheck -->")[1].split("<!--")[0]
+    rows = re.findall(r"│ (\w+)\.(\w+) ", shown)
+    assert {file for file, _ in rows} == set(names(QUANTITIES))
+    for route in ROUTES:
+        assert route.replace("_", " ") in shown
+
+
+def test_paths_named_exist() -> None:
+    text = README.read_text(encoding="utf-8")
+    for path in re.findall(r"`((?:reference|verify|sampled|tests|benchmarks)/[\w/.]+)`", text):
+        assert (ROOT / path).exists(), path
