@@ -1,7 +1,7 @@
 r"""How policies, rewards and transitions depend on their parameters, differentiable by autograd.
 
-The formulas of ``reference`` on tensors, always with an axis of problems: x is (P, *shape), or (1, *shape)
-if all problems share it::
+The formulas of ``reference`` on tensors, always with an axis of problems: x is (P, *shape), or
+(1, *shape) if all problems share it::
 
     policies     direct              pi_y = y
                  softmax             pi_y(a|s) = exp y(s, a) / sum_c exp y(s, c)
@@ -19,7 +19,6 @@ Rewards have the axes (P, S, A) or (P, S, A, B), transitions (P, S, J, S) with j
 from dataclasses import dataclass
 from typing import Protocol
 
-import torch
 from torch import Tensor
 
 

@@ -31,7 +31,7 @@ class NegativeEntropy:
 
     def value(self, pi_psa: Tensor) -> Tensor:
         """Between -log A and 0."""
-        return torch.special.xlogy(pi_psa, pi_psa).sum(-1)
+        return torch.xlogy(pi_psa, pi_psa).sum(-1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,7 @@ class KLDivergence:
 
     def value(self, pi_psa: Tensor) -> Tensor:
         """Zero at the reference, positive elsewhere."""
-        return (torch.special.xlogy(pi_psa, pi_psa) - pi_psa * self.log_reference_psa).sum(-1)
+        return (torch.xlogy(pi_psa, pi_psa) - pi_psa * self.log_reference_psa).sum(-1)
 
 
 @dataclass(frozen=True)

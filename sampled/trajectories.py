@@ -179,16 +179,45 @@ class Trajectories:
         InputError
             If the table has another shape or device.
         """
-        full = (self.problems, self.n_states, *self.n_actions)
-        axes = table_psj.shape[2:]
+        return _read(self._of_actions(table_psj).reshape(-1), self._pairs(table_psj))
+
+    def at_transitions(self, table_psjt: Tensor) -> Tensor:
+        """Read a function of state, actions and next state along the trajectories.
+
+        Parameters
+        ----------
+        table_psjt : (P, S, A, S) or (P, S, A, B, S)
+            Such as log-probabilities of transitions that depend on a parameter.  Differentiable.
+
+        Returns
+        -------
+        (P, N, H)
+
+        Raises
+        ------
+        InputError
+            If the table has another shape or device.
+        """
+        full = (self.problems, self.n_states, *self.n_actions, self.n_states)
+        self._fits("table_psjt", table_psjt, full)
+        index_pnh = self._pairs(table_psjt) * self.n_states + self.states_pnh[..., 1:]
+        return _read(table_psjt.reshape(-1), index_pnh)
+
+    def _of_actions(self, table_psj: Tensor) -> Tensor:
+        """The table with axes of length one expanded, checked."""
+        axes, full = table_psj.shape[2:], (self.problems, self.n_states, *self.n_actions)
         if len(axes) == len(self.n_actions) and all(
             got in (1, want) for got, want in zip(axes, self.n_actions, strict=True)
         ):
             table_psj = table_psj.expand(*table_psj.shape[:2], *self.n_actions)
         self._fits("table_psj", table_psj, full)
-        state = self._rows(self.states_pnh[..., :-1], self.n_states)
-        joint = prod(self.n_actions)
-        return _read(table_psj.reshape(-1), state.to(_wide(table_psj)) * joint + self.actions_pnh)
+        return table_psj
+
+    def _pairs(self, table: Tensor) -> Tensor:
+        """Index of (problem, state, joint action) at each step, wide enough for the table."""
+        wide = INDEX if table.numel() <= torch.iinfo(INDEX).max else torch.int64
+        state = self._rows(self.states_pnh[..., :-1], self.n_states).to(wide)
+        return state * prod(self.n_actions) + self.actions_pnh
 
     def _rows(self, index_pnh: Tensor, size: int) -> Tensor:
         """Index into the flattened axes (problem, index)."""
@@ -200,15 +229,10 @@ class Trajectories:
     def _fits(self, name: str, table: Tensor, shape: tuple[int, ...]) -> None:
         if tuple(table.shape) != shape:
             raise InputError(
-                f"{name} has shape {tuple(table.shape)}; its axes are (problem, state, actions of each "
-                f"player) and must be {shape}: check their order"
+                f"{name} has shape {tuple(table.shape)}; its axes are (problem, state, each player's "
+                f"action, next state) as far as it has them and must be {shape}: check their order"
             )
         one_device(**{name: table, "trajectories": self.actions_pnh})
-
-
-def _wide(table: Tensor) -> torch.dtype:
-    """The dtype of an index into a flattened table."""
-    return INDEX if table.numel() <= torch.iinfo(INDEX).max else torch.int64
 
 
 def _read(flat: Tensor, index_pnh: Tensor) -> Tensor:
