@@ -415,7 +415,7 @@ def mirror_descent(
         state = MirrorState(xi_sa, pi_sa)
         # The value of the new policy as a correction of the last one, as in policy iteration.
         mean_s = (pi_sa * found.q_sa).sum(axis=-1) - mdp.tau * mdp.regularizer.value(pi_sa)
-        left_s = np.where(open_[..., 0], _beyond_rounding(found, mean_s), 0.0)
+        left_s = _beyond_rounding(found, mean_s)
         v_s = found.v_s + discounted_sum(policy_chain(mdp.P_sat, pi_sa), mdp.gamma, left_s)
         found = _sweep(mdp, modulus, v_s, backup(mdp, v_s))
     remedy = "raise the step, max_iterations or the tolerance"

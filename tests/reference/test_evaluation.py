@@ -133,6 +133,27 @@ def test_error_bound_holds_and_is_near_what_float64_attains(kind: str, gamma: fl
         assert found.error <= 4.0 * UNIT * operations * size * horizon(mdp)
 
 
+@pytest.mark.parametrize("gamma", [0.0, 0.9, 1.0 - 1e-6])
+def test_error_bound_of_a_pair_holds(gamma: float) -> None:
+    generator = np.random.default_rng(2)
+    for kind in corner_cases.KINDS:
+        game = corner_cases.game(generator, (5, 3, 2), gamma, 0.4, Quadratic(), Quadratic(), kind=kind)
+        pi_1, pi_2 = generator.dirichlet(np.ones(3), 5), generator.dirichlet(np.ones(2), 5)
+        found = evaluate_joint(game, pi_1, pi_2)
+        with ctx.workdps(60):
+            p, q = corner_cases.lifted(pi_1), corner_cases.lifted(pi_2)
+            joint = p[:, :, None] * q[:, None, :]
+            bonus = arb(game.tau) * ((q * q).sum(axis=1) - (p * p).sum(axis=1)) / 2
+            c = (joint * corner_cases.lifted(game.r_sab)).sum(axis=(1, 2)) + bonus
+            chain = (joint[..., None] * corner_cases.lifted(game.P_sabt)).sum(axis=(1, 2))
+            system = corner_cases.lifted(np.eye(5)) - arb(gamma) * chain
+            v = arb_mat(5, 5, list(system.flat)).solve(arb_mat(5, 1, list(c)))
+            error = corner_cases.largest_error(found.v_s, np.array(v.entries(), dtype=object))
+        assert error <= found.error
+        size = np.abs(game.r_sab).max() + game.tau + np.abs(found.v_s).max()
+        assert found.error <= 4.0 * UNIT * (5 + (6 + 4) ** 2) * size * horizon(game)
+
+
 @MODEST
 @given(strategies.mdps(), st.data())
 def test_advantage_has_mean_zero_and_difference_of_values(mdp: Mdp, data: st.DataObject) -> None:

@@ -127,6 +127,16 @@ def test_bound_counts_row_sums() -> None:
     assert exact <= certified(mild, np.zeros(2), mild.r_sa, 0).error <= exact * (1.0 + 1e-4)
 
 
+def test_bound_is_true_for_many_actions_of_large_value() -> None:
+    # The projection's threshold sums up all actions, and its rounding meets numbers of the size 1e9.
+    generator = np.random.default_rng(29)
+    for n_actions in (30, 300):
+        r = 1e9 + 1e-3 * generator.random((1, n_actions))
+        for regularizer in corner_cases.regularizers(generator, 1, n_actions):
+            mdp = Mdp(np.ones((1, n_actions, 1)), r, 0.5, np.ones(1), 1.0, regularizer)
+            assert_exact(policy_iteration(mdp), corner_cases.exact_optimum(mdp))
+
+
 # Policy iteration.
 
 
@@ -431,6 +441,15 @@ def test_unconverged_answers_are_not_returned() -> None:
         mirror_descent(mdp, step=1.0, max_iterations=2)
     with pytest.raises(ConvergenceError, match=r"float64 attains .*: raise the tolerance"):
         policy_iteration(mdp, tolerance=1e-30)
+
+
+def test_one_member_is_enough_to_raise() -> None:
+    hard = corner_cases.mdp("corridor", np.random.default_rng(27), 40, 2, 0.99, 0.0, Quadratic())
+    easy = Mdp(hard.P_sat, np.zeros((40, 2)), 0.99, hard.rho_s, 0.0, Quadratic())
+    for method in (policy_iteration, value_iteration):
+        assert method(easy, max_iterations=1).iterations == 0
+        with pytest.raises(ConvergenceError, match=r"stopped after 1 "):
+            method(batch_of([easy, hard]), max_iterations=1)
 
 
 def test_tolerance_ends_the_iteration() -> None:
