@@ -23,8 +23,9 @@ the sums of deficits and excesses up to and including i, in the order of the out
     D_i = sum_{j <= i} max(n - w_j, 0),        E_i = sum_{j <= i} max(w_j - n, 0),
 
     light i    alias  the first heavy j with E_j > D_{i-1}
-    heavy j    h = n + E_j - D_i for the first light i with D_i > E_j, which has used up the excess of j;
-               alias  the next heavy outcome, which pays for what that light outcome still lacked
+    heavy j    if a light i has D_{i-1} < E_j < D_i, it uses up the excess of j and overdraws it:
+               h = n - (D_i - E_j), and the next heavy outcome is the alias, which pays for it;
+               otherwise h = n
 
 (Hübschle-Schneider and Sanders 2022).  Two searches in running sums find all of it at once, for all
 rows, on any device and in whole numbers.  Each bucket is one int64, h K' + alias.
@@ -192,9 +193,11 @@ class Alias:
         D = lack.cumsum(-1)
         E = torch.where(light, 0, w - n).cumsum(-1)
         payer = torch.searchsorted(E, torch.where(light, D - lack, E), right=True)
-        last_paid = torch.searchsorted(D, E, right=True)
-        paid_all = last_paid == size
-        h_heavy = torch.where(paid_all, n, n + E - D.gather(-1, last_paid.clamp(max=size - 1)))
+        # What the light outcome that uses up a heavy one takes from the next: none if it came out even.
+        taker = torch.searchsorted(D, E, right=True).clamp_(max=size - 1)
+        D_taker = D.gather(-1, taker)
+        overdrawn = (D_taker > E) & (D_taker - lack.gather(-1, taker) < E)
+        h_heavy = torch.where(overdrawn, n + E - D_taker, n)
         own = torch.arange(size, device=w.device)
         # Where nobody pays, the bucket is full and its alias is never taken.
         alias = torch.where(payer == size, own, payer)
