@@ -209,10 +209,10 @@ def rollout(
         n, output_size=problems * n
     )
     base_m = problem_m * n_states
-    state_m = dynamics.start.draw(problem_m, source.words((problems, n)).view(-1))
+    state_m = dynamics.start.draw(problem_m, source.words((problems, n)).reshape(-1))
     states_hm[0] = state_m
     for h in range(steps):
-        words = source.words((len(policy) + 1, problems, n)).view(len(policy) + 1, -1)
+        words = source.words((len(policy) + 1, problems, n)).flatten(1).unbind()
         row_m = state_m.add_(base_m)
         action_m = policy[0].draw(row_m, words[0])
         for player, word_m in zip(policy[1:], words[1:-1], strict=True):
