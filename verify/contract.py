@@ -53,6 +53,8 @@ class Outcome:
         One sentence; for a deviation, what differs and by how much.
     traceback : str
         Of the exception that ended the check; empty unless the status is an error.
+    verdict : str
+        Of a claim of the paper: ``PROVED``, ``SURVIVED``, ``REFUTED``, ...; empty for other outcomes.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Outcome:
     seconds: float
     detail: str = ""
     traceback: str = ""
+    verdict: str = ""
 
 
 @dataclass(frozen=True)

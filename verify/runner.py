@@ -35,6 +35,7 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
     "seconds": (int, float),
     "detail": str,
     "traceback": str,
+    "verdict": str,
 }
 
 Finished = tuple[Check, tuple[Outcome, ...]]

@@ -1,0 +1,168 @@
+r"""Exact rationals for certificates: small MDPs with the quadratic regulariser or none.
+
+Shares nothing with :mod:`reference`.  With P_pi, c_pi = <pi, r> - tau |pi|^2 / 2 per state::
+
+    V = (I - gamma P_pi)^{-1} c_pi,   Q = r + gamma P V,   d' = (1 - gamma) rho' (I - gamma P_pi)^{-1}
+    grad_pi V(rho) = d(s) (Q(s,.) - tau pi(s)) / (1 - gamma)
+
+The last is itself held to exact derivatives by dual numbers in the tests.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from flint import fmpq
+
+from verify.claims.contract import CertificateError
+from verify.oracles.arithmetic import eliminate
+
+FOLDER = Path(__file__).parent / "certificates"
+
+Rationals = npt.NDArray[Any]
+"""An array of exact rationals."""
+
+
+def load(certificate: str) -> dict[str, Any]:
+    """Read a certificate."""
+    content: dict[str, Any] = json.loads((FOLDER / f"{certificate}.json").read_text(encoding="utf-8"))
+    return content
+
+
+def fraction(text: object) -> fmpq:
+    """Parse ``"3/4"`` or a whole number.
+
+    Raises
+    ------
+    CertificateError
+        If it is neither; floats are refused, since they would not be exact.
+    """
+    if isinstance(text, bool) or not isinstance(text, str | int):
+        raise CertificateError(f"{text!r} is no exact rational; write it as a string p/q")
+    numerator, _, denominator = str(text).partition("/")
+    try:
+        return fmpq(int(numerator), int(denominator or "1"))
+    except (ValueError, ZeroDivisionError) as error:
+        raise CertificateError(f"{text!r} is no exact rational: {error}") from error
+
+
+def fractions(nested: object) -> Rationals:
+    """Parse nested lists of rationals."""
+    return np.asarray(np.vectorize(fraction, otypes=[object])(np.array(nested, dtype=object)))
+
+
+def require(condition: bool, what: str) -> None:
+    """Raise :class:`CertificateError` unless a condition holds."""
+    if not condition:
+        raise CertificateError(what)
+
+
+def same(what: str, found: fmpq, recorded: object) -> None:
+    """Require that a recomputed number is the recorded one."""
+    require(found == fraction(recorded), f"{what} is {found}, but {recorded} is recorded")
+
+
+def greater(what: str, larger: fmpq, smaller: fmpq) -> None:
+    """Require a strict inequality."""
+    require(larger > smaller, f"{what}: {larger} is not greater than {smaller}")
+
+
+@dataclass(frozen=True)
+class ExactMdp:
+    """A small MDP with rational data; tau weighs |p|^2 / 2.
+
+    Attributes
+    ----------
+    P_sat, r_sa, rho_s : arrays of rationals
+    gamma, tau : rationals
+    """
+
+    P_sat: Rationals
+    r_sa: Rationals
+    gamma: fmpq
+    rho_s: Rationals
+    tau: fmpq
+
+    @classmethod
+    def parse(cls, content: Mapping[str, Any], tau: object = 0) -> "ExactMdp":
+        """Read ``{"P": ..., "r": ..., "gamma": ..., "rho": ...}`` and check that it is an MDP.
+
+        Raises
+        ------
+        CertificateError
+            If a row is no distribution or gamma is outside [0, 1).
+        """
+        mdp = cls(
+            fractions(content["P"]),
+            fractions(content["r"]),
+            fraction(content["gamma"]),
+            fractions(content["rho"]),
+            fraction(tau),
+        )
+        for row in (*mdp.P_sat.reshape(-1, mdp.P_sat.shape[-1]), mdp.rho_s):
+            require(all(p >= 0 for p in row) and sum(row) == 1, f"{list(row)} is no distribution")
+        require(0 <= mdp.gamma < 1, f"gamma = {mdp.gamma} is outside [0, 1)")
+        return mdp
+
+    def chain(self, pi_sa: Rationals) -> Rationals:
+        """P_pi."""
+        return np.asarray(np.einsum("sa,sat->st", pi_sa, self.P_sat))
+
+    def values(self, pi_sa: Rationals) -> Rationals:
+        """V^pi."""
+        c_s = (pi_sa * self.r_sa).sum(axis=1) - self.tau * (pi_sa * pi_sa).sum(axis=1) / 2
+        return np.asarray(eliminate(identity(len(c_s)) - self.gamma * self.chain(pi_sa), c_s))
+
+    def start_value(self, pi_sa: Rationals) -> fmpq:
+        """V^pi(rho)."""
+        return total(self.rho_s * self.values(pi_sa))
+
+    def action_values(self, pi_sa: Rationals) -> Rationals:
+        """Q^pi."""
+        return self.r_sa + self.gamma * np.einsum("sat,t->sa", self.P_sat, self.values(pi_sa))
+
+    def visits(self, pi_sa: Rationals) -> Rationals:
+        """Expected discounted visits from rho: the occupancy over 1 - gamma."""
+        n = len(self.rho_s)
+        return np.asarray(eliminate((identity(n) - self.gamma * self.chain(pi_sa)).T.copy(), self.rho_s))
+
+    def policy_gradient(self, pi_sa: Rationals) -> Rationals:
+        """grad_pi V(rho)."""
+        return self.visits(pi_sa)[:, None] * (self.action_values(pi_sa) - self.tau * pi_sa)
+
+    def dominance(self, pi_sa: Rationals) -> fmpq:
+        """max over all policies of <grad_pi V(rho), pi' - pi>: a vertex in each state."""
+        gradient = self.policy_gradient(pi_sa)
+        return total(np.array([max(row) for row in gradient])) - total(gradient * pi_sa)
+
+    def best_deterministic(self) -> Rationals:
+        """An optimal deterministic policy at tau = 0, recognised by the optimality equation."""
+        require(self.tau == 0, "a regularised MDP need not have a deterministic optimum")
+        n_states, n_actions = self.r_sa.shape
+        for choice in product(range(n_actions), repeat=n_states):
+            pi_sa = deterministic(choice, n_actions)
+            best_s = [max(row) for row in self.action_values(pi_sa)]
+            if all(v == b for v, b in zip(self.values(pi_sa), best_s, strict=True)):
+                return pi_sa
+        raise CertificateError("no deterministic policy is optimal")
+
+
+def total(array: Rationals) -> fmpq:
+    """Sum of all entries."""
+    added: fmpq = sum(array.flat, start=fmpq(0))
+    return added
+
+
+def identity(n: int) -> Rationals:
+    """The identity matrix of rationals."""
+    return fractions(np.eye(n, dtype=int).tolist())
+
+
+def deterministic(choice: Sequence[int], n_actions: int) -> Rationals:
+    """The policy that takes the given action in each state."""
+    return fractions(np.eye(n_actions, dtype=int)[list(choice)].tolist())

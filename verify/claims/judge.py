@@ -1,0 +1,157 @@
+"""Judges the forms of a claim, and compares the verdicts with the ledger."""
+
+import importlib
+import json
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from verify.claims import exact
+from verify.claims.contract import CertificateError, Claim, Fault, Form, Margin, Verdict
+from verify.contract import Context, Outcome, Status
+
+LEDGER = Path(__file__).with_name("ledger.json")
+
+PLANTED = (0.01, 0.1, 0.5)
+"""Shares by which a right side is made too small, to see what the search would have noticed."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict with its evidence.
+
+    Attributes
+    ----------
+    verdict : Verdict
+    ratio : float
+        Tightest lhs / rhs that was seen; ``nan`` without trials.
+    where : str
+        Its instance, or the certificate.
+    instances : int
+        How many met the premises.
+    detail : str
+    """
+
+    verdict: Verdict
+    ratio: float
+    where: str
+    instances: int
+    detail: str
+
+
+def judge(form: Form, context: Context) -> Judgement:
+    """Judge one form of a claim.
+
+    Raises
+    ------
+    CertificateError
+        If a refutation or a proof step does not verify.
+    """
+    if form.untestable:
+        return Judgement(Verdict.UNTESTABLE, math.nan, "", 0, form.untestable)
+    if form.refutations:
+        for refutation in form.refutations:
+            refutation.verify(exact.load(refutation.certificate))
+        names = ", ".join(refutation.certificate for refutation in form.refutations)
+        return Judgement(Verdict.REFUTED, math.nan, names, len(form.refutations), _sides(form))
+    for proof in form.proofs:
+        proof.verify()
+    margins = [] if form.trials is None else list(form.trials(context))
+    worst = max(margins, key=_order, default=None)
+    steps = "; ".join(proof.step for proof in form.proofs)
+    if worst is None:
+        verdict = Verdict.PROVED if form.proofs else Verdict.VACUOUS
+        return Judgement(verdict, math.nan, "", 0, steps or "no instance met the premises")
+    violated = [margin for margin in margins if margin.violated]
+    if violated:
+        first = max(violated, key=_order)
+        detail = f"{first.lhs:.9g} <= {first.rhs:.9g} fails beyond the rounding of {first.tolerance:.1e}"
+        return Judgement(Verdict.VIOLATED, first.ratio, first.where, len(margins), detail)
+    verdict = Verdict.PROVED if form.proofs else Verdict.SURVIVED
+    detail = steps if form.proofs else strength(margins)
+    return Judgement(verdict, worst.ratio, worst.where, len(margins), detail)
+
+
+def strength(margins: list[Margin]) -> str:
+    """Which planted errors of the constant the same instances notice."""
+    noticed = [share for share in PLANTED if any(margin.planted(share) for margin in margins)]
+    missed = [share for share in PLANTED if share not in noticed]
+    parts = []
+    if noticed:
+        parts.append("notices a constant wrong by " + ", ".join(f"{share:.0%}" for share in noticed))
+    if missed:
+        parts.append("would miss " + ", ".join(f"{share:.0%}" for share in missed))
+    return "; ".join(parts)
+
+
+def _sides(form: Form) -> str:
+    contents = [exact.load(refutation.certificate) for refutation in form.refutations]
+    return "; ".join(f"{content['lhs']} against {content['rhs']}" for content in contents)
+
+
+def _order(margin: Margin) -> tuple[bool, float]:
+    return (margin.violated, margin.ratio)
+
+
+def expected() -> dict[str, dict[str, str]]:
+    """The ledger: verdicts by file and form."""
+    ledger: dict[str, dict[str, str]] = json.loads(LEDGER.read_text(encoding="utf-8"))
+    return ledger
+
+
+def run(file: str, context: Context) -> tuple[Outcome, ...]:
+    """Judge the claim of a file in all its forms, and its faults."""
+    claim: Claim = importlib.import_module(f"verify.claims.{file}").CLAIM
+    ledger = expected().get(file, {})
+    forms = {"printed": claim.printed, "meant": claim.meant, "proved": claim.proved}
+    outcomes = [
+        _outcome(f"{file}.{name}", claim, form, context, ledger.get(name, "nothing"))
+        for name, form in forms.items()
+        if form is not None
+    ]
+    outcomes += [_fault(f"{file}.fault.{fault.name}", claim, fault, context) for fault in claim.faults]
+    return tuple(outcomes)
+
+
+def _outcome(name: str, claim: Claim, form: Form, context: Context, expectation: str) -> Outcome:
+    started = time.perf_counter()
+    try:
+        found = judge(form, context)
+    except CertificateError as error:
+        found = Judgement(Verdict.VIOLATED, math.nan, "", 0, f"a certificate does not verify: {error}")
+    agrees = found.verdict.value == expectation
+    remark = "" if agrees else f"the ledger expects {expectation}, not {found.verdict.value}. "
+    return Outcome(
+        name=name,
+        title=f"{claim.number}, {claim.title}",
+        status=Status.AS_EXPECTED if agrees else Status.DEVIATION,
+        margin=found.ratio,
+        instance=found.where,
+        instances=found.instances,
+        seconds=time.perf_counter() - started,
+        detail=remark + found.detail,
+        verdict=found.verdict.value,
+    )
+
+
+def _fault(name: str, claim: Claim, fault: Fault, context: Context) -> Outcome:
+    started = time.perf_counter()
+    tried, seen = 0, None
+    for margin in fault.trials(context):
+        tried += 1
+        if margin.violated:
+            seen = margin
+            break
+    return Outcome(
+        name=name,
+        title=f"{claim.number} with a fault: {fault.wrong}",
+        status=Status.DEVIATION if seen is None else Status.AS_EXPECTED,
+        margin=math.nan if seen is None else seen.ratio,
+        instance="" if seen is None else seen.where,
+        instances=tried,
+        seconds=time.perf_counter() - started,
+        detail="no instance notices it"
+        if seen is None
+        else f"{seen.lhs:.9g} <= {seen.rhs:.9g} fails, as it must",
+    )
