@@ -208,10 +208,15 @@ def _checked_tolerance(tolerance: float | None) -> float | None:
     return None if tolerance is None else scalar("tolerance", tolerance, low=0.0)
 
 
+def _checked_values(mdp: Mdp, start_s: Array) -> Array:
+    return shaped("start_s", real_array("start_s", start_s), "(state,)", (mdp.n_states,))
+
+
 def policy_iteration(
     mdp: Mdp,
     *,
     start_sa: Array | None = None,
+    start_s: Array | None = None,
     tolerance: float | None = None,
     max_iterations: int = 1000,
 ) -> Optimum:
@@ -221,7 +226,9 @@ def policy_iteration(
     ----------
     mdp : Mdp
     start_sa : (..., S, A), optional
-        First policy; the best one for two steps if not given.
+        First policy.
+    start_s : (..., S), optional
+        First values, instead of a policy; those of one step if neither is given.
     tolerance : float, optional
         On the error bound; what float64 attains if not given.
     max_iterations : int
@@ -231,12 +238,17 @@ def policy_iteration(
     ConvergenceError
         If the bound does not meet the tolerance.
     InputError
-        If ``start_sa`` is not a policy, or gamma is within rounding of 1.
+        If ``start_sa`` is not a policy, ``start_s`` is not one number per state, both are given, or
+        gamma is within rounding of 1.
     """
     tolerance = _checked_tolerance(tolerance)
     max_iterations = whole("max_iterations", max_iterations, low=1)
     modulus = _modulus(mdp)
-    v_s = optimal_backup(mdp, mdp.r_sa) if start_sa is None else evaluate(mdp, start_sa).v_s
+    if start_sa is not None:
+        if start_s is not None:
+            raise InputError("start_sa and start_s are both given: start from one of them")
+        start_s = evaluate(mdp, start_sa).v_s
+    v_s = optimal_backup(mdp, mdp.r_sa) if start_s is None else _checked_values(mdp, start_s)
     found = _sweep(mdp, modulus, v_s, backup(mdp, v_s))
     for iteration in range(max_iterations + 1):
         left_s = _beyond_rounding(found, found.updated_s)
@@ -285,10 +297,7 @@ def value_iteration(
     tolerance = _checked_tolerance(tolerance)
     max_iterations = whole("max_iterations", max_iterations, low=1)
     modulus = _modulus(mdp)
-    if start_s is None:
-        v_s: Array = np.zeros(mdp.r_sa.shape[:-1])
-    else:
-        v_s = shaped("start_s", real_array("start_s", start_s), "(state,)", (mdp.n_states,))
+    v_s = np.zeros(mdp.r_sa.shape[:-1]) if start_s is None else _checked_values(mdp, start_s)
     found = _sweep(mdp, modulus, v_s, backup(mdp, v_s))
     iteration = 0
     while iteration < max_iterations and (open_ := found.error > found.goal(tolerance)).any():

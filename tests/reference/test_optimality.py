@@ -234,6 +234,7 @@ def test_warm_starts(tau: float) -> None:
     cold = policy_iteration(mdp)
     warm = policy_iteration(mdp, start_sa=cold.pi_sa)
     assert warm.iterations == 0
+    assert policy_iteration(mdp, start_s=cold.v_s).iterations == 0
     assert value_iteration(mdp, start_s=cold.v_s).iterations == 0
     assert np.abs(warm.v_s - cold.v_s).max() <= warm.error + cold.error
     if tau > 0.0:
@@ -469,8 +470,11 @@ def test_arguments_are_checked() -> None:
             solver(mdp, tolerance=float("nan"))
     with pytest.raises(InputError, match=r"pi_sa has shape \(3, 4\)"):
         policy_iteration(mdp, start_sa=np.full((3, 4), 0.25))
-    with pytest.raises(InputError, match=r"start_s has shape \(3,\)"):
-        value_iteration(mdp, start_s=np.zeros(3))
+    for solver in (policy_iteration, value_iteration):
+        with pytest.raises(InputError, match=r"start_s has shape \(3,\)"):
+            solver(mdp, start_s=np.zeros(3))
+    with pytest.raises(InputError, match="start from one of them"):
+        policy_iteration(mdp, start_sa=np.full((4, 3), 1 / 3), start_s=np.zeros(4))
     with pytest.raises(InputError, match="step"):
         mirror_descent(mdp, step=0.0)
     with pytest.raises(InputError, match="step"):

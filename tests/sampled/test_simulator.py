@@ -365,8 +365,7 @@ def test_a_rollout_runs_where_there_are_no_values(kind: SamplerKind) -> None:
     """On the meta device nothing has values, and a tensor left on another device is an error."""
     generator = np.random.default_rng(11)
     dynamics = moved(Dynamics.of(uneven(generator, 2, 4, 3, 2, 4), uneven(generator, 2, 4)), "meta")
-    samplers: list[Sampler] = [kind.of(uneven(generator, 2, 4, k)) for k in (3, 2)]
-    policy: list[Sampler] = [moved(sampler, "meta") for sampler in samplers]
+    policy = [moved(kind.of(uneven(generator, 2, 4, k)), "meta") for k in (3, 2)]
     trajectories = rollout(dynamics, policy, Fixed(3), 10, Nothing())
     table = torch.zeros(2, 4, 3, 1, dtype=torch.float64, device="meta")
     results = (

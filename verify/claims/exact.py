@@ -124,7 +124,8 @@ class ExactMdp:
 
     def action_values(self, pi_sa: Rationals) -> Rationals:
         """Q^pi."""
-        return self.r_sa + self.gamma * np.einsum("sat,t->sa", self.P_sat, self.values(pi_sa))
+        next_sa = np.einsum("sat,t->sa", self.P_sat, self.values(pi_sa))
+        return np.asarray(self.r_sa + self.gamma * next_sa)
 
     def visits(self, pi_sa: Rationals) -> Rationals:
         """Expected discounted visits from rho: the occupancy over 1 - gamma."""
@@ -133,7 +134,8 @@ class ExactMdp:
 
     def policy_gradient(self, pi_sa: Rationals) -> Rationals:
         """grad_pi V(rho)."""
-        return self.visits(pi_sa)[:, None] * (self.action_values(pi_sa) - self.tau * pi_sa)
+        slope_sa = self.action_values(pi_sa) - self.tau * pi_sa
+        return np.asarray(self.visits(pi_sa)[:, None] * slope_sa)
 
     def dominance(self, pi_sa: Rationals) -> fmpq:
         """max over all policies of <grad_pi V(rho), pi' - pi>: a vertex in each state."""
