@@ -5,6 +5,7 @@ import functools
 import importlib
 import importlib.util
 import pkgutil
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -42,6 +43,15 @@ def leaves(package: str, constant: str, kind: type[LeafT]) -> dict[str, LeafT]:
     return found
 
 
+def defining(package: str, constant: str) -> tuple[str, ...]:
+    """Names of the modules of a package that assign ``constant``; they are read, not imported."""
+    return tuple(
+        name
+        for name in names(package)
+        if re.search(rf"^{constant} = ", _source(f"{package}.{name}"), re.M)
+    )
+
+
 def title(module: str) -> str:
     """First line of a module's docstring, without its full stop; the module is not imported.
 
@@ -52,13 +62,17 @@ def title(module: str) -> str:
     ValueError
         If it has no docstring.
     """
-    spec = importlib.util.find_spec(module)
-    if spec is None or spec.origin is None:
-        raise ModuleNotFoundError(f"there is no module {module} with a source file", name=module)
-    docstring = ast.get_docstring(ast.parse(Path(spec.origin).read_bytes()))
+    docstring = ast.get_docstring(ast.parse(_source(module)))
     if not docstring:
         raise ValueError(f"{module} has no docstring; its first line is the title of the leaf")
     return docstring.splitlines()[0].rstrip(".")
+
+
+def _source(module: str) -> str:
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"there is no module {module} with a source file", name=module)
+    return Path(spec.origin).read_text(encoding="utf-8")
 
 
 def deferred(module: str, function: str, *first: object) -> Callable[..., Any]:

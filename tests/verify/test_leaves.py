@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from verify.leaves import deferred, leaves, names, title
+from verify.leaves import deferred, defining, leaves, names, title
 
 
 @pytest.fixture
@@ -31,6 +31,12 @@ def test_leaves_are_keyed_by_file_in_sorted_order(package: Path) -> None:
     (package / "ash.py").write_text("LEAF = 'a'")
     (package / "shared.py").write_text("def helper(): ...")
     assert list(leaves("garden", "LEAF", str).items()) == [("ash", "a"), ("oak", "o")]
+
+
+def test_modules_that_define_a_constant_are_found_without_importing(package: Path) -> None:
+    (package / "oak.py").write_text("raise RuntimeError('imported')\nLEAF = 'o'")
+    (package / "shared.py").write_text("def helper():\n    LEAF = 1")
+    assert defining("garden", "LEAF") == ("oak",)
 
 
 def test_leaf_of_another_kind_is_not_skipped(package: Path) -> None:

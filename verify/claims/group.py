@@ -7,14 +7,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from verify.contract import Check, Group, Outcome, Status
-from verify.leaves import deferred, names, title
+from verify.leaves import deferred, defining, title
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 PACKAGE = "verify.claims"
-SHARED = ("contract", "exact", "group", "instances", "judge")
-"""Modules of the package that are no statements."""
 
 
 def checks() -> tuple[Check, ...]:
@@ -26,8 +24,7 @@ def checks() -> tuple[Check, ...]:
             title=title(f"{PACKAGE}.{file}"),
             run=deferred(f"{PACKAGE}.judge", "run", file),
         )
-        for file in names(PACKAGE)
-        if file not in SHARED
+        for file in defining(PACKAGE, "CLAIM")
     )
 
 

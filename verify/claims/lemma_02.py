@@ -154,6 +154,7 @@ def refute_class(content: dict[str, Any]) -> None:
     slope = (gradient[:, 1] - gradient[:, 0]).sum()
     exact.same("the slope along the class", slope, content["slope"])
     exact.greater("the class descends from its end", exact.fraction(0), slope)
+    exact.same("the best linearised improvement, staying at the end,", exact.fraction(0), content["lhs"])
     gap = mdp.start_value(end) - mdp.start_value(start)
     exact.same("the gap", gap, content["rhs"])
     exact.greater("the gap is positive", gap, exact.fraction(0))

@@ -1,0 +1,203 @@
+"""How verdicts come about, and that the ledger, the certificates and the exact arithmetic hold."""
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from flint import fmpq
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reference.evaluation import evaluate, policy_gradient
+from reference.problems.mdp import Mdp
+from reference.regularizers import Quadratic
+from verify.claims import exact, judge, lemma_02
+from verify.claims.contract import (
+    CertificateError,
+    Claim,
+    Fault,
+    Form,
+    Margin,
+    Proof,
+    Refutation,
+    Verdict,
+)
+from verify.contract import Context, Level, Status
+from verify.leaves import defining, leaves
+from verify.oracles.rational import DUALS, Dual, nearest, rational
+
+QUICK = Context(Level.QUICK, 0)
+
+
+def form(*margins: Margin, **parts: Any) -> Form:
+    def trials(context: Context) -> Iterator[Margin]:  # noqa: ARG001 - the contract's signature
+        yield from margins
+
+    return Form(words="", formula="", trials=trials, **parts)
+
+
+HOLDS, TIGHT, FAILS = (Margin(lhs, 1.0, 1e-12, f"lhs {lhs:g}") for lhs in (0.5, 1.0, 1.1))
+
+
+def fail() -> None:
+    raise CertificateError("the step is wrong")
+
+
+def nothing(*arguments: object) -> None:
+    """Verify without an objection."""
+
+
+@pytest.mark.parametrize(
+    ("judged", "verdict", "ratio"),
+    [
+        (form(HOLDS, TIGHT), Verdict.SURVIVED, 1.0),
+        (form(HOLDS, FAILS, TIGHT), Verdict.VIOLATED, 1.1),
+        (form(), Verdict.VACUOUS, math.nan),
+        (form(HOLDS, proofs=(Proof("a step", nothing),)), Verdict.PROVED, 0.5),
+        (form(FAILS, proofs=(Proof("a step", nothing),)), Verdict.VIOLATED, 1.1),
+        (form(TIGHT, untestable="no constant is named"), Verdict.UNTESTABLE, math.nan),
+        (form(TIGHT, refutations=(Refutation("L02_constant", nothing),)), Verdict.REFUTED, math.nan),
+        (form(Margin(math.nan, 1.0, 1.0, "")), Verdict.VIOLATED, math.nan),
+    ],
+)
+def test_verdicts(judged: Form, verdict: Verdict, ratio: float) -> None:
+    found = judge.judge(judged, QUICK)
+    assert found.verdict is verdict
+    assert found.ratio == pytest.approx(ratio, nan_ok=True)
+
+
+def test_certificates_and_proofs_must_verify() -> None:
+    def refuse(content: dict[str, Any]) -> None:
+        raise CertificateError(str(content["lhs"]))
+
+    with pytest.raises(CertificateError, match="2"):
+        judge.judge(form(refutations=(Refutation("L02_constant", refuse),)), QUICK)
+    with pytest.raises(CertificateError, match="step"):
+        judge.judge(form(HOLDS, proofs=(Proof("a step", fail),)), QUICK)
+
+
+def test_strength_is_what_planted_constants_show() -> None:
+    assert judge.strength([HOLDS, TIGHT]) == "notices a constant wrong by 1%, 10%, 50%"
+    assert judge.strength([Margin(0.95, 1.0, 1e-12, "")]) == (
+        "notices a constant wrong by 10%, 50%; would miss 1%"
+    )
+    assert judge.strength([Margin(0.4, 1.0, 1e-12, "")]) == "would miss 1%, 10%, 50%"
+
+
+@pytest.mark.parametrize(
+    ("expectation", "status"),
+    [("SURVIVED", Status.AS_EXPECTED), ("REFUTED", Status.DEVIATION), (None, Status.DEVIATION)],
+)
+def test_the_ledger_decides(
+    expectation: str | None, status: Status, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A verdict that differs from the ledger is a deviation in either direction."""
+    claim = Claim(number="Lemma 0", title="nothing", premise="", printed=form(TIGHT))
+    monkeypatch.setattr(lemma_02, "CLAIM", claim)
+    ledger = tmp_path / "ledger.json"
+    ledger.write_text(json.dumps({"lemma_02": {} if expectation is None else {"printed": expectation}}))
+    monkeypatch.setattr(judge, "LEDGER", ledger)
+    (outcome,) = judge.run("lemma_02", QUICK)
+    assert outcome.status is status
+    assert outcome.verdict == "SURVIVED"
+
+
+def test_a_fault_that_nothing_notices_is_a_deviation(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unnoticed(context: Context) -> Iterator[Margin]:  # noqa: ARG001 - the contract's signature
+        yield TIGHT
+
+    fault = Fault("unnoticed", "nothing", unnoticed)
+    claim = Claim(number="Lemma 0", title="", premise="", printed=form(TIGHT), faults=(fault,))
+    monkeypatch.setattr(lemma_02, "CLAIM", claim)
+    outcome = judge.run("lemma_02", QUICK)[-1]
+    assert outcome.name == "lemma_02.fault.unnoticed"
+    assert outcome.status is Status.DEVIATION
+
+
+def test_the_ledger_is_complete() -> None:
+    """Every form of every claim has its expected verdict, and nothing else stands there."""
+    claims = leaves("verify.claims", "CLAIM", Claim)
+    assert set(claims) == set(defining("verify.claims", "CLAIM"))
+    forms = {
+        name: {form for form in ("printed", "meant", "proved") if getattr(claim, form) is not None}
+        for name, claim in claims.items()
+    }
+    assert {name: set(entry) for name, entry in judge.expected().items()} == forms
+
+
+def test_every_certificate_is_used_by_a_claim() -> None:
+    used = {
+        refutation.certificate
+        for claim in leaves("verify.claims", "CLAIM", Claim).values()
+        for form_ in (claim.printed, claim.meant, claim.proved)
+        if form_ is not None
+        for refutation in form_.refutations
+    }
+    assert used <= {path.stem for path in exact.FOLDER.glob("*.json")}
+
+
+def test_every_claim_has_a_fault_of_its_own() -> None:
+    for name, claim in leaves("verify.claims", "CLAIM", Claim).items():
+        assert claim.faults, f"{name} plants no fault"
+
+
+@pytest.mark.parametrize("name", ["L02_constant", "L02_rho", "L02_class"])
+@pytest.mark.parametrize("field", ["lhs", "rhs", "tau"])
+def test_an_altered_certificate_is_refused(name: str, field: str) -> None:
+    (refutation,) = (r for r in lemma_02.CLAIM.printed.refutations if r.certificate == name)
+    content = exact.load(name)
+    refutation.verify(content)
+    with pytest.raises(CertificateError):
+        refutation.verify(content | {field: "7/5"})
+
+
+def test_floats_are_no_certificates() -> None:
+    with pytest.raises(CertificateError, match="no exact rational"):
+        exact.fraction(0.5)
+    with pytest.raises(CertificateError, match="no exact rational"):
+        exact.fraction("1/0")
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=15, derandomize=True, deadline=None)
+def test_the_exact_policy_gradient_is_the_derivative(seed: int) -> None:
+    """Against dual numbers through the linear system, and against the float side."""
+    generator = np.random.default_rng(seed)
+    weights = generator.integers(1, 9, (3, 2, 3))
+    P = [[[f"{k}/{sum(row)}" for k in row.tolist()] for row in state] for state in weights]
+    rewards = generator.integers(-5, 6, (3, 2)).tolist()
+    content = {"P": P, "r": rewards, "gamma": "2/3", "rho": ["1/6", "1/3", "1/2"]}
+    mdp = exact.ExactMdp.parse(content, "1/2")
+    pi_sa = exact.fractions([["1/4", "3/4"], ["2/5", "3/5"], ["1/2", "1/2"]])
+    gradient = mdp.policy_gradient(pi_sa)
+    direction = generator.integers(-3, 4, (3, 2))
+
+    def lift(values: exact.Rationals, slopes: exact.Rationals) -> Any:
+        pairs = zip(values.flat, slopes.flat, strict=True)
+        return np.array([Dual(a, fmpq(int(b))) for a, b in pairs], dtype=object).reshape(values.shape)
+
+    zeros = np.zeros(1, dtype=int)
+    pi = lift(pi_sa, direction)
+    P_sat = lift(mdp.P_sat, np.zeros(mdp.P_sat.shape, dtype=int))
+    r_sa = lift(mdp.r_sa, np.zeros(mdp.r_sa.shape, dtype=int))
+    half, gamma, tau = (lift(np.array([q]), zeros)[0] for q in (fmpq(1, 2), mdp.gamma, mdp.tau))
+    c_s = (pi * r_sa).sum(axis=1) - tau * half * (pi * pi).sum(axis=1)
+    v_s = DUALS.solve(np.einsum("sa,sat->st", pi, P_sat), gamma, c_s)
+    slope = sum((rho * v.b for rho, v in zip(mdp.rho_s, v_s, strict=True)), start=fmpq(0))
+    assert slope == exact.total(gradient * direction)
+
+    floats = Mdp(
+        np.vectorize(nearest, otypes=[float])(mdp.P_sat),
+        np.array(rewards, dtype=float),
+        2.0 / 3.0,
+        np.array([1 / 6, 1 / 3, 1 / 2]),
+        0.5,
+        Quadratic(),
+    )
+    own = policy_gradient(evaluate(floats, np.vectorize(nearest, otypes=[float])(pi_sa)))
+    np.testing.assert_allclose(own, np.vectorize(nearest, otypes=[float])(gradient), rtol=1e-12)
+    assert rational(0.5) == fmpq(1, 2)
