@@ -332,7 +332,10 @@ def test_no_step_waits_for_the_host(horizon: Fixed | Geometric, transfers: int) 
     """Nothing is read in a rollout but, once before it, the longest of the random lengths."""
     generator = np.random.default_rng(10)
     dynamics = Dynamics.of(uneven(generator, 2, 4, 3, 2, 4), uneven(generator, 2, 4))
-    policy = [Alias.of(uneven(generator, 2, 4, 3)), InverseCdf.of(uneven(generator, 2, 4, 2))]
+    policy: list[Sampler] = [
+        Alias.of(uneven(generator, 2, 4, 3)),
+        InverseCdf.of(uneven(generator, 2, 4, 2)),
+    ]
     table = torch.zeros(2, 4, 3, 2, dtype=torch.float64)
     source = seeded(5)
     with Transfers() as counter:
