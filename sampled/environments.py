@@ -115,7 +115,7 @@ class TabularEnv(gymnasium.Env[np.int64, Action]):
         """
         if self._state is None:
             raise InputError("the environment was stepped before it was reset: call reset() first")
-        if len(self._n_actions) == 1 and not isinstance(action, np.ndarray):
+        if len(self._n_actions) == 1 and isinstance(action, int | np.integer):
             joint = int(action)
             if not 0 <= joint < self._joint:
                 raise InputError(f"action is {action}; it must be in {self.action_space}")
