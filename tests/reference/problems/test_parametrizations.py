@@ -255,15 +255,20 @@ def test_what_a_user_kernel_returns_is_checked(value: Callable[[Array], Array], 
 
 
 def test_the_tolerance_of_check_gradient_is_tight() -> None:
-    """Right gradients pass with a small error, and one of the size of the tolerance is refused."""
+    """A step h leaves an error of the order h^2; without curvature, nothing but rounding."""
+    x, slope = np.array([0.3, 1.0, -2.0]), np.array([1.0, -0.5, 0.25])
 
-    def function(x: Array) -> float:
+    def curved(x: Array) -> float:
         return float(np.sin(x).sum())
 
-    x = np.array([0.3, 1.0, -2.0])
-    assert check_gradient(function, x, np.cos(x), rng(), size=3.0) < 1e-9
-    with pytest.raises(InputError, match="slope"):
-        check_gradient(function, x, np.cos(x) + 1e-5, rng(), size=3.0)
+    def straight(x: Array) -> float:
+        return float((slope * x).sum())
+
+    assert check_gradient(curved, x, np.cos(x), rng(), size=3.0) < 1e-9
+    assert check_gradient(straight, x, slope, rng(), size=3.0) < 1e-11
+    for function, gradient, off in ((curved, np.cos(x), 1e-5), (straight, slope, 3e-10)):
+        with pytest.raises(InputError, match="slope"):
+            check_gradient(function, x, gradient + off, rng(), size=3.0, directions=20)
 
 
 # Batches.

@@ -277,8 +277,8 @@ HEADERS: dict[str, tuple[Callable[[dict[str, Any], dict[str, AnyArray]], Any], s
         r"discount is no public",
     ),
     "imported name": (
-        lambda h, _: h["root"].update({"class": "reference.problems.mdp.Domain"}),
-        r"Domain is no public",
+        lambda h, _: h["root"].update({"class": "reference.problems.rlhf.Mdp"}),
+        r"rlhf\.Mdp is no public",
     ),
     "private class": (
         lambda h, _: h["root"].update({"class": "reference.evaluation._Factorized"}),
