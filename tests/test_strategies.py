@@ -151,12 +151,12 @@ def test_reaches_every_parametric_game(kind: type) -> None:
 
 
 def test_shrinks_to_a_readable_problem() -> None:
-    """The least game family that depends on x at all has one state and few numbers."""
-    family: GameFamily = find(
-        strategies.game_families(),
-        lambda f: isinstance(f.reward, LinearReward) and bool(f.reward.features_isa.any()),
+    """The least MDP with two actions of different reward has nothing else to it."""
+    mdp: Mdp = find(
+        strategies.mdps(),
+        lambda m: bool(np.ptp(m.r_sa, axis=-1).any()),
         settings=settings(SEARCH, phases=[Phase.generate, Phase.shrink]),
     )
-    game = family.at(family.domain.project(np.zeros(family.domain.shape)))
-    assert game.P_sabt.shape == (1, 1, 1, 1)
-    assert not game.r_sab.any()
+    assert mdp.P_sat.shape == (1, 2, 1)
+    assert sorted(np.abs(mdp.r_sa[0])) == [0.0, 0.125]
+    assert isinstance(mdp.regularizer, Quadratic)

@@ -248,6 +248,16 @@ def penalties(penalty: Callable[..., object]) -> Cases:
     }
 
 
+def wrong_tolerances(solve: Callable[..., object]) -> Cases:
+    return {
+        **{
+            f"tolerance {value!r}": (partial(solve, MDP, tolerance=value), "tolerance is .*must be")
+            for value in (-1.0, np.nan, "small", 1j)
+        },
+        "no iterations": (partial(solve, MDP, max_iterations=0), "max_iterations is 0.*must be"),
+    }
+
+
 def tied() -> Mdp:
     r = np.zeros((S, A))
     return replace(MDP, P_sat=np.full((S, A, S), 0.25), r_sa=r, tau=0.0, regularizer=H)
@@ -823,10 +833,22 @@ TABLE: dict[Callable[..., object], Cases] = {
         ),
     },
     optimality.policy_iteration: {
+        **wrong_tolerances(optimality.policy_iteration),
         **wrong_policies(lambda pi: optimality.policy_iteration(MDP, start_sa=pi), "pi_sa", PI),
-        "iterations": (
-            lambda: optimality.policy_iteration(MDP, max_iterations=0),
-            "max_iterations is 0",
+    },
+    optimality.value_iteration: {
+        **wrong_tolerances(optimality.value_iteration),
+        "start": (
+            lambda: optimality.value_iteration(MDP, start_s=np.zeros(3)),
+            r"start_s has shape \(3,\).*check the order",
+        ),
+        "start NaN": (
+            lambda: optimality.value_iteration(MDP, start_s=np.full(S, np.nan)),
+            r"start_s\[0\] is nan.*look for",
+        ),
+        "start complex": (
+            lambda: optimality.value_iteration(MDP, start_s=np.zeros(S) + 0j),  # type: ignore[arg-type]  # tested
+            "start_s has dtype complex.*astype",
         ),
     },
     optimality.Optimum.unique_policy: {
@@ -836,16 +858,13 @@ TABLE: dict[Callable[..., object], Cases] = {
         ),
     },
     optimality.mirror_descent: {
+        **wrong_tolerances(partial(optimality.mirror_descent, step=1.0)),
         "step": (lambda: optimality.mirror_descent(MDP, step=0.0), r"step is 0\.0; it must be"),
         "boundary": (
             lambda: optimality.mirror_descent(
                 MDP, step=1.0, start_sa=np.eye(S)[:, :A] + np.eye(S)[:, [3] * A] / 3
             ),
             r"pi_sa\[0, 1\] is 0, where .*positive entries",
-        ),
-        "iterations": (
-            lambda: optimality.mirror_descent(MDP, step=1.0, max_iterations=0),
-            "max_iterations is 0",
         ),
     },
     value_penalty: {
