@@ -46,7 +46,8 @@ def real_array(name: str, value: npt.ArrayLike, *, finite: bool = True) -> Array
             f"{name} has dtype {raw.dtype}; the exact side computes with real numbers: "
             f"convert it with {name}.astype(float) if that is what it means"
         )
-    array = np.array(raw, dtype=np.float64)
+    # In C order, so that merging neighbouring axes is a view wherever the array came from.
+    array = np.array(raw, dtype=np.float64, order="C")
     if finite and not np.isfinite(array).all():
         where = first(~np.isfinite(array))
         raise InputError(

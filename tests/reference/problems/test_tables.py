@@ -275,6 +275,7 @@ def test_layouts(layout: Layout) -> None:
         return from_arrays(P, R, layout=layout, gamma=0.9, rho_s=mdp.rho_s, tau=0.1, regularizer=H)
 
     np.testing.assert_array_equal(built(mdp.r_sa).P_sat, mdp.P_sat)
+    assert built(mdp.r_sa).P_sat.flags.c_contiguous
     np.testing.assert_array_equal(built(mdp.r_sa).r_sa, mdp.r_sa)
     np.testing.assert_array_equal(built(mdp.r_sa[:, 0]).r_sa, mdp.r_sa[:, [0, 0, 0]])
     expected = np.einsum("sat,sat->sa", mdp.P_sat, R_sat)
