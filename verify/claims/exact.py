@@ -6,18 +6,22 @@ Shares nothing with :mod:`reference`.  With P_pi, c_pi = <pi, r> - tau |pi|^2 / 
     grad_pi V(rho) = d(s) (Q(s,.) - tau pi(s)) / (1 - gamma)
 
 The last is itself held to exact derivatives by dual numbers in the tests.
+
+A policy may also hold polynomials, which stand for all policies of a family at once; then values are
+fractions of polynomials (Cramer), and a sign is proved on a box by Bernstein coefficients.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from math import comb, prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from flint import fmpq
+from flint import fmpq, fmpq_mpoly, fmpq_mpoly_ctx
 
 from verify.claims.contract import CertificateError
 from verify.oracles.arithmetic import eliminate
@@ -105,7 +109,7 @@ class ExactMdp:
             fraction(tau),
         )
         for row in (*mdp.P_sat.reshape(-1, mdp.P_sat.shape[-1]), mdp.rho_s):
-            require(all(p >= 0 for p in row) and sum(row) == 1, f"{list(row)} is no distribution")
+            require_distribution(row)
         require(0 <= mdp.gamma < 1, f"gamma = {mdp.gamma} is outside [0, 1)")
         return mdp
 
@@ -115,8 +119,23 @@ class ExactMdp:
 
     def values(self, pi_sa: Rationals) -> Rationals:
         """V^pi."""
-        c_s = (pi_sa * self.r_sa).sum(axis=1) - self.tau * (pi_sa * pi_sa).sum(axis=1) / 2
+        c_s = self.one_step(pi_sa)
         return np.asarray(eliminate(identity(len(c_s)) - self.gamma * self.chain(pi_sa), c_s))
+
+    def one_step(self, pi_sa: Rationals) -> Rationals:
+        """c_pi."""
+        return np.asarray((pi_sa * self.r_sa).sum(axis=1) - self.tau * quadratic(pi_sa))
+
+    def value_fractions(self, pi_sa: Rationals) -> tuple[Rationals, Any]:
+        """V^pi as numerators over one positive denominator, for policies that may hold polynomials."""
+        c_s = self.one_step(pi_sa)
+        system_st = identity(len(c_s)) - self.gamma * self.chain(pi_sa)
+        numerators = []
+        for state in range(len(c_s)):
+            replaced_st = system_st.copy()
+            replaced_st[:, state] = c_s
+            numerators.append(determinant(replaced_st))
+        return np.array(numerators, dtype=object), determinant(system_st)
 
     def start_value(self, pi_sa: Rationals) -> fmpq:
         """V^pi(rho)."""
@@ -142,6 +161,26 @@ class ExactMdp:
         gradient = self.policy_gradient(pi_sa)
         return total(np.array([max(row) for row in gradient])) - total(gradient * pi_sa)
 
+    def require_optimal(self, pi_sa: Rationals) -> None:
+        """Require that a policy is optimal: greedy for its own Q, by the variational inequality.
+
+        Raises
+        ------
+        CertificateError
+            If a policy exists that gains on it to first order in a state.
+        """
+        slope_sa = self.action_values(pi_sa) - self.tau * pi_sa
+        for slope_a, pi_a in zip(slope_sa, pi_sa, strict=True):
+            require(max(slope_a) == total(slope_a * pi_a), f"{list(pi_a)} is not optimal")
+
+    def bellman_penalty(self, pi_sa: Rationals, optimal_sa: Rationals) -> fmpq:
+        """p(pi) of (3.5), given an optimal policy, which is checked."""
+        self.require_optimal(optimal_sa)
+        q_sa = self.action_values(optimal_sa)
+        gap_sa = (optimal_sa - pi_sa) * q_sa
+        lost_s = gap_sa.sum(axis=1) - self.tau * (quadratic(optimal_sa) - quadratic(pi_sa))
+        return total(self.rho_s * lost_s)
+
     def best_deterministic(self) -> Rationals:
         """An optimal deterministic policy at tau = 0, recognised by the optimality equation."""
         require(self.tau == 0, "a regularised MDP need not have a deterministic optimum")
@@ -163,6 +202,82 @@ def total(array: Rationals) -> fmpq:
 def identity(n: int) -> Rationals:
     """The identity matrix of rationals."""
     return fractions(np.eye(n, dtype=int).tolist())
+
+
+def policy(nested: object) -> Rationals:
+    """Parse a policy.
+
+    Raises
+    ------
+    CertificateError
+        If a row is no distribution.
+    """
+    pi_sa = fractions(nested)
+    require(pi_sa.ndim == 2, "a policy has one row per state")
+    for row in pi_sa:
+        require_distribution(row)
+    return pi_sa
+
+
+def require_distribution(row: Rationals) -> None:
+    """Require that probabilities are nonnegative and sum to one."""
+    require(all(p >= 0 for p in row) and total(row) == 1, f"{list(row)} is no distribution")
+
+
+def quadratic(pi_sa: Rationals) -> Rationals:
+    """|p|^2 / 2 in each state."""
+    return np.asarray((pi_sa * pi_sa).sum(axis=1) * fmpq(1, 2))
+
+
+def determinant(matrix: Rationals) -> Any:
+    """Determinant over any commutative ring, by the first row."""
+    if len(matrix) == 1:
+        return matrix[0, 0]
+    minors = (np.delete(matrix[1:], column, axis=1) for column in range(len(matrix)))
+    return sum((-1) ** k * matrix[0, k] * determinant(minor) for k, minor in enumerate(minors))
+
+
+def shared(t: Any, n_states: int) -> Rationals:
+    """The policy that takes the second of two actions with probability t in every state."""
+    return np.array([[1 - t, t]] * n_states, dtype=object)
+
+
+def indeterminates(*names: str) -> tuple[fmpq_mpoly, ...]:
+    """Indeterminates over the rationals."""
+    return tuple(fmpq_mpoly_ctx.get(names, "lex").gens())
+
+
+def combination(conclusion: fmpq_mpoly, *parts: tuple[fmpq_mpoly, fmpq_mpoly]) -> None:
+    """Require that a conclusion is identically the sum of multiplier * slack.
+
+    Then it is nonnegative with the slacks, where the indeterminates in the multipliers are: a multiplier
+    must have no negative coefficient.
+    """
+    left_over = conclusion
+    for multiplier, slack in parts:
+        require(all(a >= 0 for a in multiplier.coeffs()), f"{multiplier} may be negative")
+        left_over -= multiplier * slack
+    require(left_over.is_zero(), f"the combination misses the conclusion by {left_over}")
+
+
+def nonnegative(what: str, polynomial: fmpq_mpoly, *box: tuple[fmpq, fmpq]) -> None:
+    """Require that a polynomial is nonnegative on a box: its Bernstein coefficients there are."""
+    ring = polynomial.context()
+    moved = polynomial.compose(
+        *(low + (high - low) * x for (low, high), x in zip(box, ring.gens(), strict=True)), ctx=ring
+    )
+    degrees, powers = moved.degrees(), moved.to_dict()
+    for index in product(*(range(n + 1) for n in degrees)):
+        coefficient = sum(
+            (
+                a
+                * prod((fmpq(comb(i, j), comb(n, j)) for i, j, n in zip(index, k, degrees, strict=True)))
+                for k, a in powers.items()
+                if all(j <= i for i, j in zip(index, k, strict=True))
+            ),
+            start=fmpq(0),
+        )
+        require(coefficient >= 0, f"{what}: a Bernstein coefficient is {coefficient}")
 
 
 def deterministic(choice: Sequence[int], n_actions: int) -> Rationals:
