@@ -173,7 +173,10 @@ def wrong_regularizers(record: Any, name: str = "regularizer", actions: int = A)
 
 def wrong_generators(make: Callable[..., object], **arguments: object) -> Cases:
     return {
-        f"generator {value!r}": (partial(make, value, **arguments), r"generator is .*default_rng")
+        f"generator {type(value).__name__}": (
+            partial(make, value, **arguments),
+            r"generator is .*default_rng",
+        )
         for value in (0, None, np.random.RandomState(0))
     }
 
