@@ -1,0 +1,172 @@
+r"""PBRL in exact rationals, with one state, gamma = 0 and the quadratic regulariser.
+
+With r_x = offset + x feature, h(p) = |p|^2 / 2, x in [low, high], f(x) = a x^2 / 2 + b x, direct
+policies y and the value penalty (here the same as the Bellman penalty)::
+
+    pi*(x)    = Proj( r_x / tau )
+    p(x, y)   = <pi* - y, r_x> - tau (|pi*|^2 - |y|^2) / 2
+    grad_x p  = <pi* - y, feature>                      with pi^ in place of pi* for the estimate
+    grad_y p  = tau y - r_x
+    z_{k+1}   = Proj_Z( z_k - alpha (grad f + lambda grad^ p) )
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from flint import fmpq
+
+from verify.claims.exact import Rationals, fraction, fractions, require, total
+
+
+def clipped(x: fmpq, low: fmpq, high: fmpq) -> fmpq:
+    """Nearest point of an interval."""
+    return min(max(x, low), high)
+
+
+def to_simplex(point: Rationals) -> Rationals:
+    """Nearest distribution: max(point - c, 0) with the threshold c at which it sums to one.
+
+    Of the thresholds that the k largest entries would need, the largest is the right one.
+    """
+    descending = sorted(point, reverse=True)
+    sums = np.cumsum(np.array(descending, dtype=object))
+    threshold = max((sums[k] - 1) / (k + 1) for k in range(len(descending)))
+    projected = np.array([max(p - threshold, fmpq(0)) for p in point], dtype=object)
+    require(total(projected) == 1, f"{list(projected)} is no distribution")
+    return projected
+
+
+@dataclass(frozen=True, eq=False)
+class ExactBilevel:
+    """One state, gamma = 0, and x on an interval.
+
+    Attributes
+    ----------
+    offset_a, feature_a : (A,) rationals
+    tau, low, high : rationals
+    a, b : rationals
+        f(x) = a x^2 / 2 + b x.
+    strength : rational
+        The penalty constant lambda.
+    """
+
+    offset_a: Rationals
+    feature_a: Rationals
+    tau: fmpq
+    low: fmpq
+    high: fmpq
+    a: fmpq
+    b: fmpq
+    strength: fmpq
+
+    @classmethod
+    def parse(cls, content: Mapping[str, Any]) -> "ExactBilevel":
+        """Read the data of a certificate.
+
+        Raises
+        ------
+        CertificateError
+            If a number is no exact rational, or tau, lambda or the interval is not positive.
+        """
+        low, high = (fraction(end) for end in content["X"])
+        a, b = (fraction(c) for c in content["f"])
+        found = cls(
+            fractions(content["offset"]),
+            fractions(content["feature"]),
+            fraction(content["tau"]),
+            low,
+            high,
+            a,
+            b,
+            fraction(content["lambda"]),
+        )
+        require(found.tau > 0, "Assumption 2 needs tau > 0")
+        require(found.strength > 0 and low < high, "lambda and the length of X must be positive")
+        return found
+
+    def reward(self, x: fmpq) -> Rationals:
+        """r_x."""
+        return np.asarray(self.offset_a + x * self.feature_a)
+
+    def optimum(self, x: fmpq) -> Rationals:
+        """pi*(x)."""
+        return to_simplex(self.reward(x) / self.tau)
+
+    def f(self, x: fmpq) -> fmpq:
+        """The upper objective."""
+        return self.a * x * x / 2 + self.b * x
+
+    def lowest(self) -> fmpq:
+        """inf f over the interval, at an end or at the stationary point of a convex f."""
+        candidates = [self.low, self.high]
+        if self.a > 0:
+            candidates.append(clipped(-self.b / self.a, self.low, self.high))
+        return min(self.f(x) for x in candidates)
+
+    def value(self, x: fmpq, y_a: Rationals) -> fmpq:
+        """V^y at x."""
+        return total(y_a * self.reward(x)) - self.tau * total(y_a * y_a) / 2
+
+    def penalized(self, x: fmpq, y_a: Rationals) -> fmpq:
+        """F_lambda = f + lambda p."""
+        return self.f(x) + self.strength * (self.value(x, self.optimum(x)) - self.value(x, y_a))
+
+    def gradient(self, x: fmpq, y_a: Rationals, companion_a: Rationals) -> tuple[fmpq, Rationals]:
+        """Gradient of F_lambda in x and in y, estimated with a companion policy."""
+        slope = total((companion_a - y_a) * self.feature_a)
+        slope_a = self.tau * y_a - self.reward(x)
+        return self.a * x + self.b + self.strength * slope, np.asarray(self.strength * slope_a)
+
+    def moved(
+        self, x: fmpq, y_a: Rationals, companion_a: Rationals, alpha: fmpq
+    ) -> tuple[fmpq, Rationals]:
+        """Proj_Z( z - alpha gradient )."""
+        slope, slope_a = self.gradient(x, y_a, companion_a)
+        return clipped(x - alpha * slope, self.low, self.high), to_simplex(y_a - alpha * slope_a)
+
+
+@dataclass(frozen=True)
+class ExactSums:
+    """What Theorem 11 speaks of, over K iterations.
+
+    Attributes
+    ----------
+    gap : rational
+        F_lambda(z_1) - inf f.
+    squares, errors, moves : rationals
+        Sums of |G_k|^2, of lambda^2 |grad^ p - grad p|^2 and of |z_{k+1} - z_k|^2 / alpha^2.
+    """
+
+    gap: fmpq
+    squares: fmpq
+    errors: fmpq
+    moves: fmpq
+
+
+def exact_run(
+    problem: ExactBilevel, x: fmpq, y_a: Rationals, companions: list[Rationals], alpha: fmpq
+) -> ExactSums:
+    """Run (4.4) with the given policies in place of pi*, one for each iteration."""
+    gap = problem.penalized(x, y_a) - problem.lowest()
+    squares = errors = moves = fmpq(0)
+    for companion_a in companions:
+        require(
+            total(companion_a) == 1 and all(p >= 0 for p in companion_a),
+            f"{list(companion_a)} is no distribution",
+        )
+        best_a = problem.optimum(x)
+        bar_x, bar_a = problem.moved(x, y_a, best_a, alpha)
+        new_x, new_a = problem.moved(x, y_a, companion_a, alpha)
+        exact, estimate = (problem.gradient(x, y_a, policy) for policy in (best_a, companion_a))
+        squares += squared(x - bar_x, y_a - bar_a) / alpha**2
+        moves += squared(x - new_x, y_a - new_a) / alpha**2
+        errors += squared(estimate[0] - exact[0], estimate[1] - exact[1])
+        x, y_a = new_x, new_a
+    return ExactSums(gap, squares, errors, moves)
+
+
+def squared(x: fmpq, y_a: Rationals) -> fmpq:
+    """|(x, y)|^2."""
+    return x * x + total(y_a * y_a)
