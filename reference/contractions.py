@@ -14,6 +14,11 @@ def policy_chain(P_sat: Array, pi_sa: Array) -> Array:
     return np.asarray((pi_sa[..., None, :] @ P_sat)[..., 0, :])
 
 
+def policy_chains(P_sat: Array, pi_ksa: Array) -> Array:
+    """sum_a pi_k(a|s) P(t|s,a) for a list of policies, shape (..., K, S, T); P is read once."""
+    return np.asarray(np.moveaxis(np.moveaxis(pi_ksa, -3, -2) @ P_sat, -2, -3))
+
+
 def leader_mixture(P_sabt: Array, pi_sa: Array) -> Array:
     """sum_a pi(a|s) P(t|s,a,b), shape (..., S, B, T)."""
     *batch, n_states, n_first, n_second, n_next = P_sabt.shape
@@ -36,10 +41,9 @@ def chosen_rows(P_sat: Array, action_s: npt.NDArray[np.intp]) -> Array:
 
 def next_values(P_sat: Array, v_kt: Array) -> Array:
     """sum_t P(t|s,a) v_k(t) for a list of value vectors, shape (..., K, S, A)."""
-    *batch, n_states, n_actions, n_next = P_sat.shape
-    rows = P_sat.reshape(*batch, n_states * n_actions, n_next)
-    expected = v_kt @ np.swapaxes(rows, -1, -2)
-    return expected.reshape(*expected.shape[:-1], n_states, n_actions)
+    # One small product per state: P streams through once for all k.
+    expected = P_sat @ np.swapaxes(v_kt, -1, -2)[..., None, :, :]
+    return np.asarray(np.moveaxis(expected, -1, -3))
 
 
 def arrivals(P_sat: Array, w_sa: Array) -> Array:

@@ -24,6 +24,7 @@ Iterative refinement is no help: in float64 the residual of the factors is one r
 beyond float64 the rounding of P_pi itself costs as much.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, Protocol
@@ -31,7 +32,7 @@ from typing import Literal, Protocol
 import numpy as np
 from scipy.linalg import lu_factor, lu_solve
 
-from reference.contractions import arrivals, joint_actions, next_values, policy_chain
+from reference.contractions import arrivals, joint_actions, next_values, policy_chains
 from reference.errors import InputError
 from reference.policies import SmoothMap
 from reference.problems.mdp import Mdp, ParametricMdp
@@ -229,12 +230,28 @@ def evaluate(mdp: Mdp, pi_sa: Array) -> PolicyEvaluation:
     InputError
         If ``pi_sa`` is not a policy of that shape, or gamma is within rounding of 1.
     """
-    pi_sa = policy("pi_sa", pi_sa, (mdp.n_states, mdp.n_actions))
-    c_s = (pi_sa * mdp.r_sa).sum(axis=-1) - mdp.tau * mdp.regularizer.value(pi_sa)
-    P_st = policy_chain(mdp.P_sat, pi_sa)
-    modulus = contraction(P_st, mdp.gamma, mixed=mdp.n_actions)
-    chain = resolvent(P_st, mdp.gamma)
-    return PolicyEvaluation(mdp, pi_sa, chain.solve(c_s), chain, modulus)
+    (evaluation,) = evaluate_all(mdp, [pi_sa])
+    return evaluation
+
+
+def evaluate_all(mdp: Mdp, policies: Sequence[Array]) -> tuple[PolicyEvaluation, ...]:
+    """Evaluate several policies of one MDP, reading its transitions once.
+
+    Raises
+    ------
+    InputError
+        As :func:`evaluate`.
+    """
+    checked = [policy("pi_sa", pi_sa, (mdp.n_states, mdp.n_actions)) for pi_sa in policies]
+    chains_kst = policy_chains(mdp.P_sat, np.stack(np.broadcast_arrays(*checked), axis=-3))
+    evaluations = []
+    for k, pi_sa in enumerate(checked):
+        c_s = (pi_sa * mdp.r_sa).sum(axis=-1) - mdp.tau * mdp.regularizer.value(pi_sa)
+        P_st = chains_kst[..., k, :, :]
+        modulus = contraction(P_st, mdp.gamma, mixed=mdp.n_actions)
+        chain = resolvent(P_st, mdp.gamma)
+        evaluations.append(PolicyEvaluation(mdp, pi_sa, chain.solve(c_s), chain, modulus))
+    return tuple(evaluations)
 
 
 def backup(mdp: Mdp, v_s: Array) -> Array:
@@ -372,15 +389,42 @@ def evaluate_joint(game: ZeroSumGame, pi_sa: Array, pi_sb: Array) -> JointEvalua
     InputError
         If an array is not a policy of the game's shape, or gamma is within rounding of 1.
     """
+    (evaluation,) = evaluate_pairs(game, [(pi_sa, pi_sb)])
+    return evaluation
+
+
+def evaluate_pairs(
+    game: ZeroSumGame, pairs: Sequence[tuple[Array, Array]]
+) -> tuple[JointEvaluation, ...]:
+    """Evaluate several pairs of policies of one game, reading its transitions once.
+
+    Raises
+    ------
+    InputError
+        As :func:`evaluate_joint`.
+    """
     n_first, n_second = game.n_actions
-    pi_sa = policy("pi_sa", pi_sa, (game.n_states, n_first))
-    pi_sb = policy("pi_sb", pi_sb, (game.n_states, n_second))
-    joint_sj = joint_actions(pi_sa[..., :, None] * pi_sb[..., None, :], trailing=0)
-    P_st = policy_chain(joint_actions(game.P_sabt, trailing=1), joint_sj)
-    c_s = (joint_sj * joint_actions(game.r_sab, trailing=0)).sum(axis=-1) + _bonus(game, pi_sa, pi_sb)
-    modulus = contraction(P_st, game.gamma, mixed=n_first * n_second)
-    chain = resolvent(P_st, game.gamma)
-    return JointEvaluation(game, pi_sa, pi_sb, chain.solve(c_s), chain, modulus)
+    checked = [
+        (
+            policy("pi_sa", pi_sa, (game.n_states, n_first)),
+            policy("pi_sb", pi_sb, (game.n_states, n_second)),
+        )
+        for pi_sa, pi_sb in pairs
+    ]
+    joints = [
+        joint_actions(pi_sa[..., :, None] * pi_sb[..., None, :], trailing=0) for pi_sa, pi_sb in checked
+    ]
+    joint_ksj = np.stack(np.broadcast_arrays(*joints), axis=-3)
+    chains_kst = policy_chains(joint_actions(game.P_sabt, trailing=1), joint_ksj)
+    r_sj = joint_actions(game.r_sab, trailing=0)
+    evaluations = []
+    for k, ((pi_sa, pi_sb), joint_sj) in enumerate(zip(checked, joints, strict=True)):
+        c_s = (joint_sj * r_sj).sum(axis=-1) + _bonus(game, pi_sa, pi_sb)
+        P_st = chains_kst[..., k, :, :]
+        modulus = contraction(P_st, game.gamma, mixed=n_first * n_second)
+        chain = resolvent(P_st, game.gamma)
+        evaluations.append(JointEvaluation(game, pi_sa, pi_sb, chain.solve(c_s), chain, modulus))
+    return tuple(evaluations)
 
 
 def joint_backup(game: ZeroSumGame, v_kt: Array) -> Array:

@@ -14,7 +14,7 @@ companions give the estimator of Section 5.3.
 import numpy as np
 
 from reference.evaluated import Evaluated
-from reference.evaluation import evaluate_joint, joint_backup, joint_policy_gradients
+from reference.evaluation import evaluate_pairs, joint_backup, joint_policy_gradients
 from reference.optimality import policy_iteration
 from reference.penalties.contract import Penalty, start_everywhere
 from reference.problems.zero_sum_game import ParametricGame
@@ -49,8 +49,7 @@ def nikaido_isoda(
     """
     game = lower.at(x)
     start_everywhere(game.rho_s)
-    best_1 = evaluate_joint(game, companion_sa, pi_sb)
-    best_2 = evaluate_joint(game, pi_sa, companion_sb)
+    best_1, best_2 = evaluate_pairs(game, [(companion_sa, pi_sb), (pi_sa, companion_sb)])
     v_ks = np.stack([best_1.v_s, best_2.v_s], axis=-2)
     q_ksab = joint_backup(game, v_ks)
     _, grad_2 = joint_policy_gradients(best_1, q_ksab[..., 0, :, :, :])

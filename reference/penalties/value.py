@@ -14,7 +14,7 @@ Both policies' weights are pulled back at once: the transition tensor is read a 
 import numpy as np
 
 from reference.evaluated import Evaluated
-from reference.evaluation import evaluate, policy_gradient
+from reference.evaluation import evaluate_all, policy_gradient
 from reference.optimality import policy_iteration
 from reference.penalties.contract import Penalty, start_everywhere
 from reference.problems.mdp import ParametricMdp
@@ -39,7 +39,7 @@ def value_penalty(lower: ParametricMdp, x: Array, pi_sa: Array, companion_sa: Ar
     """
     mdp = lower.at(x)
     start_everywhere(mdp.rho_s)
-    own, best = evaluate(mdp, pi_sa), evaluate(mdp, companion_sa)
+    own, best = evaluate_all(mdp, [pi_sa, companion_sa])
     w_ksa = np.stack(
         [
             best.visits(mdp.rho_s)[..., None] * best.pi_sa,
