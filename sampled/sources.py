@@ -27,12 +27,17 @@ class Source(Protocol):
         ...
 
 
-def _generator(value: object) -> torch.Generator:
-    if not isinstance(value, torch.Generator):
+def _check(generator: object) -> None:
+    if not isinstance(generator, torch.Generator):
         raise InputError(
-            f"generator is {value!r}; pass a generator, such as torch.Generator(device).manual_seed(0)"
+            f"generator is {generator!r}; pass a generator, such as "
+            "torch.Generator(device).manual_seed(0)"
         )
-    return value
+
+
+def _device(generator: torch.Generator) -> torch.device:
+    """The generator's device as tensors on it name theirs: "cuda" is "cuda:0" to them."""
+    return torch.empty(0, device=generator.device).device
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,16 +53,16 @@ class Independent:
     generator: torch.Generator
 
     def __post_init__(self) -> None:
-        _generator(self.generator)
+        _check(self.generator)
 
     @property
     def device(self) -> torch.device:
         """The generator's device."""
-        return self.generator.device
+        return _device(self.generator)
 
     def words(self, shape: tuple[int, ...]) -> Tensor:
         """Draw words; equal seeds give equal words on one kind of device."""
-        empty = torch.empty(shape, dtype=torch.int64, device=self.device)
+        empty = torch.empty(shape, dtype=torch.int64, device=self.generator.device)
         return empty.random_(0, 1 << BITS, generator=self.generator)
 
 
@@ -77,12 +82,12 @@ class Antithetic:
     generator: torch.Generator
 
     def __post_init__(self) -> None:
-        _generator(self.generator)
+        _check(self.generator)
 
     @property
     def device(self) -> torch.device:
         """The generator's device."""
-        return self.generator.device
+        return _device(self.generator)
 
     def words(self, shape: tuple[int, ...]) -> Tensor:
         """Draw half of the words and mirror them.

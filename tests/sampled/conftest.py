@@ -1,4 +1,4 @@
-"""One thread for PyTorch: tests share the machine."""
+"""One thread for PyTorch, since tests share the machine; every device that there is."""
 
 from collections.abc import Iterator
 
@@ -12,3 +12,12 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+NO_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+
+
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=NO_CUDA)])
+def device(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name

@@ -31,8 +31,8 @@ def uneven(generator: np.random.Generator, *shape: int) -> Tensor:
     return torch.from_numpy(p / p.sum(-1, keepdims=True))
 
 
-def seeded(seed: int) -> Independent:
-    return Independent(torch.Generator().manual_seed(seed))
+def seeded(seed: int, device: str = "cpu") -> Independent:
+    return Independent(torch.Generator(device).manual_seed(seed))
 
 
 def occupancies(dynamics: Dynamics, policy_psj: Tensor, steps: int) -> Tensor:
@@ -50,7 +50,7 @@ def visits(trajectories: Trajectories) -> Tensor:
     pair_phn = (trajectories.states_pnh[..., :-1].long() * joint + trajectories.actions_pnh).movedim(
         -1, 1
     )
-    counts = torch.zeros(*pair_phn.shape[:2], n_states * joint, dtype=torch.int64)
+    counts = pair_phn.new_zeros(*pair_phn.shape[:2], n_states * joint)
     counts.scatter_add_(-1, pair_phn, trajectories.mask_pnh.movedim(-1, 1).long())
     return counts.view(*counts.shape[:2], n_states, joint)
 
@@ -129,22 +129,24 @@ def test_enumeration_is_complete_and_agrees_with_dynamic_programming() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("at_once", [True, False])
-def test_visits_and_returns_have_their_exact_law(kind: SamplerKind, at_once: bool) -> None:
+def test_visits_and_returns_have_their_exact_law(kind: SamplerKind, at_once: bool, device: str) -> None:
     """Exact binomial tests of all (h, s, a, b), Hoeffding's bound for the returns; level 1e-6 each."""
     generator = np.random.default_rng(2)
     problems, n, steps = 3, 20_000, 4
-    dynamics = Dynamics.of(uneven(generator, problems, 4, 3, 2, 4), uneven(generator, problems, 4))
+    P, rho = uneven(generator, problems, 4, 3, 2, 4), uneven(generator, problems, 4)
     leader, follower = uneven(generator, problems, 4, 3), uneven(generator, problems, 4, 2)
     joint = joint_policy(leader, follower)
-    policy = [kind.of(joint.flatten(2))] if at_once else [kind.of(leader), kind.of(follower)]
-    trajectories = rollout(dynamics, policy, Fixed(steps), n, seeded(7))
-    law = occupancies(dynamics, joint.flatten(2), steps)
-    assert binomial_p_value(visits(trajectories), n, law) > LEVEL
-    assert binomial_p_value(visits(trajectories), n, law.roll(1, 0)) < LEVEL
+    tables = [joint.flatten(2)] if at_once else [leader, follower]
+    dynamics = Dynamics.of(P.to(device), rho.to(device), sampler=kind)
+    policy = [kind.of(table.to(device)) for table in tables]
+    trajectories = rollout(dynamics, policy, Fixed(steps), n, seeded(7, device))
+    law = occupancies(Dynamics.of(P, rho), joint.flatten(2), steps)
+    assert binomial_p_value(visits(trajectories).cpu(), n, law) > LEVEL
+    assert binomial_p_value(visits(trajectories).cpu(), n, law.roll(1, 0)) < LEVEL
 
     reward = torch.from_numpy(generator.uniform(-1.0, 1.0, (problems, 4, 3, 2)))
     gamma = 0.9 ** torch.arange(steps, dtype=torch.float64)
-    mean = (trajectories.at_actions(reward) * gamma).sum(-1).mean(-1)
+    mean = (trajectories.at_actions(reward.to(device)).cpu() * gamma).sum(-1).mean(-1)
     exact = torch.einsum("phsj,psj,h->p", law, reward.flatten(2), gamma)
     radius = hoeffding_radius(n, 2.0 * float(gamma.sum()), tests=problems)
     assert (mean - exact).abs().max() < radius
@@ -276,11 +278,11 @@ def test_the_second_kernel_of_a_designer_differs_in_the_moves_only() -> None:
 
 
 @pytest.mark.parametrize("horizon", [Fixed(5), Geometric(0.6)])
-def test_the_seed_decides(horizon: Fixed | Geometric) -> None:
+def test_the_seed_decides(horizon: Fixed | Geometric, device: str) -> None:
     generator = np.random.default_rng(8)
-    dynamics = Dynamics.of(uneven(generator, 2, 4, 3, 4), uneven(generator, 2, 4))
-    policy = [Alias.of(uneven(generator, 2, 4, 3))]
-    first, again, other = (rollout(dynamics, policy, horizon, 30, seeded(s)) for s in (1, 1, 2))
+    P, rho, pi = (uneven(generator, *shape).to(device) for shape in ((2, 4, 3, 4), (2, 4), (2, 4, 3)))
+    dynamics, policy = Dynamics.of(P, rho), [Alias.of(pi)]
+    first, again, other = (rollout(dynamics, policy, horizon, 30, seeded(s, device)) for s in (1, 1, 2))
     assert same(first, again)
     assert not same(first, other)
 
@@ -461,6 +463,10 @@ def test_bad_dynamics() -> None:
         Dynamics.of(P, rho.to("meta"))
     with pytest.raises(InputError, match=r"rewards_psj\[1\] has shape \(1, 2, 2\)"):
         Dynamics.of(P, rho).ending(torch.zeros(1, 2, 3), torch.zeros(1, 2, 2))
+    with pytest.raises(InputError, match=r"rewards_psj\[0\]\[0, 1, 2\] is inf"):
+        Dynamics.of(P, rho).ending(torch.tensor([[[0.0] * 3, [0.0, 0.0, float("inf")]]]))
+    with pytest.raises(InputError, match=r"rewards_psj\[0\] on meta, dynamics on cpu"):
+        Dynamics.of(P, rho).ending(torch.zeros(1, 2, 3, device="meta"))
 
 
 def test_bad_rollouts() -> None:
