@@ -27,89 +27,16 @@ beyond float64 the rounding of P_pi itself costs as much.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, Protocol
 
 import numpy as np
-from scipy.linalg import lu_factor, lu_solve
 
 from reference.contractions import arrivals, joint_actions, next_values, policy_chains
 from reference.errors import InputError
 from reference.policies import SmoothMap
 from reference.problems.mdp import Mdp, ParametricMdp
 from reference.problems.zero_sum_game import ZeroSumGame
+from reference.resolvents import UNIT, Resolvent, resolvent
 from reference.validation import Array, policy
-
-UNIT = float(np.finfo(np.float64).eps) / 2.0
-"""Unit roundoff u of float64: a rounded operation errs by at most u, relative to its result."""
-
-
-class Resolvent(Protocol):
-    """(I - gamma P)^{-1} of a chain, applied from either side to vectors (..., S)."""
-
-    def solve(self, c_s: Array) -> Array:
-        """V with v = c + gamma P v."""
-        ...
-
-    def solve_adjoint(self, mu_s: Array) -> Array:
-        """U with u = mu + gamma P' u."""
-        ...
-
-
-@dataclass(frozen=True, eq=False)
-class _Factorized:
-    """LU factors of the transpose of I - gamma P (LAPACK reads rows as columns: no copy)."""
-
-    lu: tuple[Array, np.ndarray]
-
-    def solve(self, c_s: Array) -> Array:
-        return self._apply(c_s, trans=1)
-
-    def solve_adjoint(self, mu_s: Array) -> Array:
-        return self._apply(mu_s, trans=0)
-
-    def _apply(self, b_s: Array, *, trans: Literal[0, 1]) -> Array:
-        columns = b_s.reshape(-1, b_s.shape[-1]).T
-        return np.asarray(lu_solve(self.lu, columns, trans=trans, check_finite=False).T).reshape(
-            b_s.shape
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class _Batch:
-    """Systems I - gamma P of a batch, factorised at each use: NumPy keeps no batch of factors.
-
-    An inverse would cost three factorisations, and its answers need not have small residuals.
-    """
-
-    system_st: Array
-
-    def solve(self, c_s: Array) -> Array:
-        return np.asarray(np.linalg.solve(self.system_st, c_s[..., None])[..., 0])
-
-    def solve_adjoint(self, mu_s: Array) -> Array:
-        transposed = np.swapaxes(self.system_st, -1, -2)
-        return np.asarray(np.linalg.solve(transposed, mu_s[..., None])[..., 0])
-
-
-def _system(P_st: Array, gamma: float) -> Array:
-    """I - gamma P."""
-    system_st = -gamma * P_st
-    diagonal = np.arange(P_st.shape[-1])
-    system_st[..., diagonal, diagonal] += 1.0
-    return system_st
-
-
-def resolvent(P_st: Array, gamma: float) -> Resolvent:
-    """Factorise I - gamma P once, for a chain (S, S); a batch of chains (..., S, S) is kept as it is."""
-    system_st = _system(P_st, gamma)
-    if system_st.ndim == 2:
-        return _Factorized(lu_factor(system_st.T, overwrite_a=True, check_finite=False))
-    return _Batch(system_st)
-
-
-def discounted_sum(P_st: Array, gamma: float, c_s: Array) -> Array:
-    """v = c + gamma P v, for one use of each chain: no factors are kept."""
-    return _Batch(_system(P_st, gamma)).solve(c_s)
 
 
 def contraction(P_rt: Array, gamma: float, *, mixed: int = 0) -> Array:

@@ -35,14 +35,13 @@ import numpy as np
 from reference.contractions import chosen_rows, joint_actions, policy_chain
 from reference.errors import ConvergenceError, InputError, NotDifferentiableError
 from reference.evaluation import (
-    UNIT,
     backup,
     contraction,
-    discounted_sum,
     evaluate,
     residual_rounding,
 )
 from reference.problems.mdp import Mdp
+from reference.resolvents import UNIT, discounted_sum
 from reference.validation import Array, entry, first, policy, real_array, scalar, shaped, whole
 
 

@@ -14,7 +14,7 @@ PACKAGES = ("reference", "sampled", "verify")
 LAYERS = (
     ("reference.errors",),
     ("reference.validation",),
-    ("reference.domains", "reference.contractions"),
+    ("reference.domains", "reference.contractions", "reference.resolvents"),
     ("reference.regularizers", "reference.policies"),
     ("reference.problems",),
     ("reference.evaluated", "reference.evaluation"),

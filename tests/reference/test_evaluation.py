@@ -15,10 +15,8 @@ from scipy.special import softmax
 from reference.domains import Euclidean
 from reference.errors import InputError, NotDifferentiableError
 from reference.evaluation import (
-    UNIT,
     JointEvaluation,
     PolicyEvaluation,
-    discounted_sum,
     evaluate,
     evaluate_joint,
     joint_backup,
@@ -26,7 +24,6 @@ from reference.evaluation import (
     parameter_policy_gradient,
     policy_gradient,
     q_gradient_x,
-    resolvent,
     value_gradient_x,
 )
 from reference.policies import DirectPolicy, SoftmaxPolicy
@@ -34,6 +31,7 @@ from reference.problems.mdp import Mdp, MdpFamily
 from reference.problems.parametrizations import LinearReward, SoftmaxKernel
 from reference.problems.zero_sum_game import ZeroSumGame
 from reference.regularizers import KLDivergence, NegativeEntropy, Quadratic, Regularizer
+from reference.resolvents import UNIT, discounted_sum, resolvent
 from reference.validation import Array
 from tests import strategies
 from tests.reference import corner_cases

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from scipy.optimize import LinearConstraint, linprog, minimize
 
 from reference.errors import ConvergenceError, InputError, NotDifferentiableError
-from reference.evaluation import UNIT, evaluate
+from reference.evaluation import evaluate
 from reference.optimality import (
     MirrorState,
     Optimum,
@@ -25,6 +25,7 @@ from reference.optimality import (
 )
 from reference.problems.mdp import Mdp
 from reference.regularizers import KLDivergence, NegativeEntropy, Quadratic, Regularizer, Weighted
+from reference.resolvents import UNIT
 from reference.validation import Array
 from tests import strategies
 from tests.reference import corner_cases

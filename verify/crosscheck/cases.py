@@ -158,9 +158,10 @@ def _started(environment: gymnasium.Env[Any, Any], gamma: float) -> Mdp:
 
 
 def printed_sizes(level: Level, generator: np.random.Generator) -> Iterator[tuple[str, Problem]]:
-    """The paper's random problems at the paper's sizes, from standard on."""
+    """The paper's random problems at the paper's sizes and beyond, from standard on."""
     if level > Level.QUICK:
         yield "Section 6.1", random_stackelberg(generator)
+        yield "Section 6.1, 400 states", random_stackelberg(generator, n_states=400)
         yield "Section 6.3", random_incentive_design(generator)
 
 

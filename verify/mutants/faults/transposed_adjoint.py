@@ -4,7 +4,7 @@ from verify.mutants.mutant import Mutant
 
 MUTANT = Mutant(
     fault="visits are solved with the chain instead of its transpose",
-    module="reference.evaluation",
+    module="reference.resolvents",
     old="return self._apply(mu_s, trans=0)",
     new="return self._apply(mu_s, trans=1)",
     suspects=("policy.occupancy",),

@@ -4,7 +4,7 @@ from verify.mutants.mutant import Mutant
 
 MUTANT = Mutant(
     fault="values are solved with the transposed chain",
-    module="reference.evaluation",
+    module="reference.resolvents",
     old="return self._apply(c_s, trans=1)",
     new="return self._apply(c_s, trans=0)",
     suspects=("policy.v",),
