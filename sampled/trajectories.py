@@ -200,7 +200,7 @@ class Trajectories:
         """
         full = (self.problems, self.n_states, *self.n_actions, self.n_states)
         self._fits("table_psjt", table_psjt, full)
-        index_pnh = self._pairs(table_psjt) * self.n_states + self.states_pnh[..., 1:]
+        index_pnh = (self._pairs(table_psjt) * self.n_states).add_(self.states_pnh[..., 1:])
         return _read(table_psjt.reshape(-1), index_pnh)
 
     def _of_actions(self, table_psj: Tensor) -> Tensor:
@@ -217,7 +217,7 @@ class Trajectories:
         """Index of (problem, state, joint action) at each step, wide enough for the table."""
         wide = INDEX if table.numel() <= torch.iinfo(INDEX).max else torch.int64
         state = self._rows(self.states_pnh[..., :-1], self.n_states).to(wide)
-        return state * prod(self.n_actions) + self.actions_pnh
+        return (state * prod(self.n_actions)).add_(self.actions_pnh)
 
     def _rows(self, index_pnh: Tensor, size: int) -> Tensor:
         """Index into the flattened axes (problem, index)."""
