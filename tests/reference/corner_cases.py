@@ -170,21 +170,63 @@ def _maximum(regularizer: Regularizer, q: Numbers, tau: arb, state: int) -> tupl
 
 
 def exact_optimum(problem: Mdp) -> tuple[Numbers, Numbers, Numbers]:
-    """V*, Q* and pi* by Newton's method in 60 digits, of the very floats of an MDP."""
+    """V*, Q* and pi* in 60 digits, of the very floats of an MDP."""
     with ctx.workdps(60):
-        n = problem.n_states
         P, r = lifted(problem.P_sat), lifted(problem.r_sa)
-        gamma, tau = arb(problem.gamma), arb(problem.tau)
-        v = lifted(np.zeros(n))
-        for _ in range(400):
-            q = _centres(r + gamma * (P @ v))
-            best = [_maximum(problem.regularizer, q[s], tau, s) for s in range(n)]
-            pi = _centres(np.array([p for p, _ in best], dtype=object))
-            residual = _centres(np.array([value for _, value in best], dtype=object) - v)
-            if _size(residual) <= 1e-45 * (1.0 + _size(v)):
-                return v, q, pi
-            chain = (pi[:, :, None] * P).sum(axis=1)
-            system = lifted(np.eye(n)) - gamma * chain
-            step = arb_mat(n, n, list(system.flat)).solve(arb_mat(n, 1, list(residual)))
-            v = _centres(v + np.array(step.entries(), dtype=object))
+        return _newton(P, r, problem.gamma, problem.tau, problem.regularizer)
+
+
+def exact_response_1(problem: ZeroSumGame, pi_sb: Array) -> Numbers:
+    """Player 1's best value against a policy, in 60 digits; both regularisers by their definition."""
+    with ctx.workdps(60):
+        q = lifted(pi_sb)
+        bonus = arb(problem.tau) * _exact_value(problem.regularizer_2, q)
+        r = (lifted(problem.r_sab) * q[:, None, :]).sum(axis=-1) + bonus[:, None]
+        P = (lifted(problem.P_sabt) * q[:, None, :, None]).sum(axis=2)
+        return _newton(P, r, problem.gamma, problem.tau, problem.regularizer_1)[0]
+
+
+def mirrored(problem: ZeroSumGame) -> ZeroSumGame:
+    """The same game with the players' names exchanged: its values are the negatives."""
+    return ZeroSumGame(
+        np.swapaxes(problem.P_sabt, -3, -2),
+        -np.swapaxes(problem.r_sab, -2, -1),
+        problem.gamma,
+        problem.rho_s,
+        problem.tau,
+        problem.regularizer_2,
+        problem.regularizer_1,
+    )
+
+
+def _exact_value(regularizer: Regularizer, p: Numbers) -> Numbers:
+    match regularizer:
+        case Weighted():
+            return np.asarray(lifted(regularizer.weight_s) * _exact_value(regularizer.base, p))
+        case Quadratic():
+            return np.asarray((p * p).sum(axis=-1) / 2)
+        case KLDivergence():
+            prior = lifted(regularizer.reference_sa)
+        case _:
+            prior = lifted(np.ones(p.shape))
+    terms = [a * (a / m).log() if a > 0 else arb(0) for a, m in zip(p.flat, prior.flat, strict=True)]
+    return np.asarray(np.array(terms, dtype=object).reshape(p.shape).sum(axis=-1))
+
+
+def _newton(
+    P: Numbers, r: Numbers, discount: float, temperature: float, regularizer: Regularizer
+) -> tuple[Numbers, Numbers, Numbers]:
+    n, gamma, tau = len(r), arb(discount), arb(temperature)
+    v = lifted(np.zeros(n))
+    for _ in range(400):
+        q = _centres(r + gamma * (P @ v))
+        best = [_maximum(regularizer, q[s], tau, s) for s in range(n)]
+        pi = _centres(np.array([p for p, _ in best], dtype=object))
+        residual = _centres(np.array([value for _, value in best], dtype=object) - v)
+        if _size(residual) <= 1e-45 * (1.0 + _size(v)):
+            return v, q, pi
+        chain = (pi[:, :, None] * P).sum(axis=1)
+        system = lifted(np.eye(n)) - gamma * chain
+        step = arb_mat(n, n, list(system.flat)).solve(arb_mat(n, 1, list(residual)))
+        v = _centres(v + np.array(step.entries(), dtype=object))
     raise AssertionError("the oracle did not converge")
