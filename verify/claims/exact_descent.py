@@ -11,7 +11,7 @@ e_k, and (everything divided by alpha)::
 Hypotheses of a step, each a slack that is nonnegative::
 
     smoothness    fall - <grad F, h> + theta |h|^2 / 2             with theta <= 1
-    projection    -<n, g>, -<n, d>  and  -<m, h>, <m, d>           n, m are normal to Z at the projections,
+    projection    -<n, g>, -<n, d>  and  -<m, h>, <m, d>           n, m are normal to Z where they arise,
                                                                    tested at z_k and at each other
 
 and of a run, for the sums G, E, U over k of |g|^2, |e|^2, |h|^2, with D = (F(z_1) - inf f) / alpha and

@@ -10,19 +10,24 @@ policies y and the value penalty (here the same as the Bellman penalty)::
     z_{k+1}   = Proj_Z( z_k - alpha (grad f + lambda grad^ p) )
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from flint import fmpq
 
-from verify.claims.exact import Rationals, fraction, fractions, require, total
+from verify.claims.exact import Rationals, fraction, fractions, greater, require, same, total
 
 
 def clipped(x: fmpq, low: fmpq, high: fmpq) -> fmpq:
     """Nearest point of an interval."""
     return min(max(x, low), high)
+
+
+def to_policy(y: fmpq, M: fmpq) -> Rationals:
+    """(y/M, 1 - y/M)."""
+    return np.array([y / M, 1 - y / M], dtype=object)
 
 
 def to_simplex(point: Rationals) -> Rationals:
@@ -145,28 +150,115 @@ class ExactSums:
     moves: fmpq
 
 
+Companion = Callable[[fmpq], Rationals]
+"""The oracle's answer at x."""
+
+
 def exact_run(
-    problem: ExactBilevel, x: fmpq, y_a: Rationals, companions: list[Rationals], alpha: fmpq
-) -> ExactSums:
-    """Run (4.4) with the given policies in place of pi*, one for each iteration."""
+    problem: ExactBilevel,
+    x: fmpq,
+    y_a: Rationals,
+    companion: Companion,
+    alpha: fmpq,
+    iterations: int,
+    *,
+    game: bool = False,
+) -> tuple[ExactSums, fmpq, Rationals]:
+    """Run (4.4) and return what Theorem 11 speaks of, and the point where it ends.
+
+    With ``game`` there is a player 2 with one action and psi = p: the gradient <pi_1*, r_x> in its
+    probability, which does not move, is estimated by <pi^, r_x>, and that error counts.
+    """
     gap = problem.penalized(x, y_a) - problem.lowest()
     squares = errors = moves = fmpq(0)
-    for companion_a in companions:
+    for _ in range(iterations):
+        companion_a, best_a = companion(x), problem.optimum(x)
         require(
             total(companion_a) == 1 and all(p >= 0 for p in companion_a),
             f"{list(companion_a)} is no distribution",
         )
-        best_a = problem.optimum(x)
         bar_x, bar_a = problem.moved(x, y_a, best_a, alpha)
         new_x, new_a = problem.moved(x, y_a, companion_a, alpha)
         exact, estimate = (problem.gradient(x, y_a, policy) for policy in (best_a, companion_a))
         squares += squared(x - bar_x, y_a - bar_a) / alpha**2
         moves += squared(x - new_x, y_a - new_a) / alpha**2
         errors += squared(estimate[0] - exact[0], estimate[1] - exact[1])
+        if game:
+            errors += (problem.strength * total((companion_a - best_a) * problem.reward(x))) ** 2
         x, y_a = new_x, new_a
-    return ExactSums(gap, squares, errors, moves)
+    return ExactSums(gap, squares, errors, moves), x, y_a
 
 
 def squared(x: fmpq, y_a: Rationals) -> fmpq:
     """|(x, y)|^2."""
     return x * x + total(y_a * y_a)
+
+
+# Certificates that constants of Theorems 11 and 16 cannot be smaller.
+
+
+def flipping(problem: ExactBilevel, share: fmpq) -> Companion:
+    """The answer whose error in x is share times x: another action gets the weight share |x| / kappa."""
+    kappa = problem.high
+
+    def companion(x: fmpq) -> Rationals:
+        weight, none = share * abs(x) / kappa, fmpq(0)
+        entries = [1 - weight, weight, none] if x >= 0 else [1 - weight, none, weight]
+        return np.array(entries, dtype=object)
+
+    return companion
+
+
+def flip_problem(content: Mapping[str, Any], alpha: fmpq, *, game: bool) -> ExactBilevel:
+    """Read a problem of the flipping family, and check its premises and that alpha is a valid step.
+
+    f = x^2 / 2 on [-kappa, kappa], lambda = 1 and r_x = (c, kappa x, -kappa x).  For tau <= c - kappa^2
+    the first action is optimal for all x, so that p = const - <y, r_x> + tau |y|^2 / 2 on X x Y; for
+    tau <= kappa its gradient has the constant (tau + sqrt(tau^2 + 8 kappa^2)) / 2 <= 2 kappa.  In the
+    MDP with tau = kappa that is L_v, and the constant L_v (2 + C_J / tau) printed in Lemma 10, with
+    C_J = sqrt(2) kappa, is less than 7 kappa as well.
+    """
+    problem = ExactBilevel.parse(content)
+    kappa = problem.high
+    flat = fractions([0, 1, -1]) * kappa
+    require(
+        problem.low == -kappa and (problem.feature_a == flat).all(), "X and the features must be kappa's"
+    )
+    require((problem.offset_a[1:] == 0).all(), "only the first action has a reward at x = 0")
+    require(problem.a == 1 and problem.b == 0 and problem.strength == 1, "F must be x^2 / 2 + p")
+    require(problem.offset_a[0] - kappa**2 >= problem.tau, "the first action must be optimal")
+    require(
+        problem.tau <= kappa if game else problem.tau == kappa, "tau must be kappa, or less in a game"
+    )
+    require(alpha * (1 + 7 * kappa) <= 1, f"alpha = {alpha} exceeds 1 / (1 + 7 kappa)")
+    return problem
+
+
+def too_small(content: Mapping[str, Any], *, game: bool = False) -> None:
+    """A run that meets all premises and breaks the bound with the recorded constants c1 and c2.
+
+    Sides are in units of x_1^2, the left one rounded down and the right one up to six digits.  A run
+    of ``repeats`` times the iterations must return to its start.
+    """
+    alpha = fraction(content["alpha"])
+    problem = flip_problem(content, alpha, game=game)
+    x, y_a = fraction(content["x"]), fractions(content["y"])
+    companion = flipping(problem, fraction(content["share"]))
+    repeats = fraction(content["repeats"])
+    sums, last_x, last_a = exact_run(
+        problem, x, y_a, companion, alpha, int(content["iterations"]), game=game
+    )
+    require(repeats == 1 or (last_x == x and (last_a == y_a).all()), "the run must return to its start")
+    eps, k = fraction(content["eps"]), repeats * content["iterations"]
+    require(20 * repeats * sums.errors <= k * eps + repeats * sums.moves, "Assumption 3 fails")
+    c1, c2 = fraction(content["c1"]), fraction(content["c2"])
+    lhs = repeats * sums.squares / k
+    rhs = c1 * sums.gap / (alpha * k) + c2 * eps
+    same("the average of |G_k|^2, rounded down,", down(lhs / x**2), content["lhs"])
+    same("the right side, rounded up,", -down(-rhs / x**2), content["rhs"])
+    greater("the bound must fail", fraction(content["lhs"]), fraction(content["rhs"]))
+
+
+def down(number: fmpq) -> fmpq:
+    """Round down to six digits after the point."""
+    return fmpq((number * 10**6).floor(), 10**6)
