@@ -19,7 +19,7 @@ LAYERS = (
     ("reference.problems",),
     ("reference.evaluated", "reference.evaluation"),
     ("reference.optimality",),
-    ("reference.equilibrium",),
+    ("reference.equilibrium", "reference.constants"),
     ("reference.penalties", "reference.objectives"),
     ("reference.algorithms",),
 )
