@@ -61,10 +61,10 @@ from verify.claims.instances import generator_of, sparse
 from verify.contract import Context, Level
 from verify.crosscheck.tolerances import UNIT
 
-RUNS = {Level.QUICK: 6, Level.STANDARD: 48, Level.DEEP: 480}
+RUNS = {Level.QUICK: 6, Level.STANDARD: 30, Level.DEEP: 300}
 """Random runs per statement, each of a batch of 16 problems."""
 
-ITERATIONS = {Level.QUICK: 8, Level.STANDARD: 24, Level.DEEP: 60}
+ITERATIONS = {Level.QUICK: 8, Level.STANDARD: 16, Level.DEEP: 60}
 """Their length K."""
 
 GENERATIONS = {Level.QUICK: 2, Level.STANDARD: 12, Level.DEEP: 60}
