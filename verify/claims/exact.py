@@ -135,7 +135,7 @@ class ExactMdp:
             replaced_st = system_st.copy()
             replaced_st[:, state] = c_s
             numerators.append(determinant(replaced_st))
-        return np.array(numerators, dtype=object), determinant(system_st)
+        return filled(numerators, (len(c_s),)), determinant(system_st)
 
     def start_value(self, pi_sa: Rationals) -> fmpq:
         """V^pi(rho)."""
@@ -239,7 +239,15 @@ def determinant(matrix: Rationals) -> Any:
 
 def shared(t: Any, n_states: int) -> Rationals:
     """The policy that takes the second of two actions with probability t in every state."""
-    return np.array([[1 - t, t]] * n_states, dtype=object)
+    return filled([1 - t, t] * n_states, (n_states, 2))
+
+
+def filled(numbers: Sequence[Any], shape: tuple[int, ...]) -> Rationals:
+    """Array of numbers or polynomials in C order; NumPy would take a polynomial for a sequence."""
+    array = np.empty(shape, dtype=object)
+    for index, number in zip(np.ndindex(shape), numbers, strict=True):
+        array[index] = number
+    return array
 
 
 def indeterminates(*names: str) -> tuple[fmpq_mpoly, ...]:
