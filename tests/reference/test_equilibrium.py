@@ -380,6 +380,28 @@ def test_batches_agree_with_the_loop() -> None:
             assert abs(same.ni_gap - together.ni_gap[i]) <= same.attainable
 
 
+def test_member_that_meets_the_tolerance_stays() -> None:
+    generator = np.random.default_rng(55)
+    easy, hard = (
+        corner_cases.game(generator, (8, 3, 3), 0.95, 0.5, NegativeEntropy(), Quadratic(), kind=kind)
+        for kind in ("dense", "deterministic")
+    )
+    hard = replace(hard, r_sab=100.0 * hard.r_sab)
+    batch = ZeroSumGame(
+        np.stack([easy.P_sabt, hard.P_sabt]),
+        np.stack([easy.r_sab, hard.r_sab]),
+        0.95,
+        np.stack([easy.rho_s, hard.rho_s]),
+        0.5,
+        NegativeEntropy(),
+        Quadratic(),
+    )
+    together, alone = nash_equilibrium(batch, tolerance=0.1), nash_equilibrium(easy, tolerance=0.1)
+    assert alone.iterations < together.iterations
+    assert together.ni_gap[0] == pytest.approx(alone.ni_gap, rel=1e-6)
+    assert together.v_s[0] == pytest.approx(alone.v_s, rel=1e-9)
+
+
 def test_starts_and_tolerances() -> None:
     generator = np.random.default_rng(52)
     game = corner_cases.game(
