@@ -41,6 +41,12 @@ def chosen_rows(P_sat: Array, action_s: npt.NDArray[np.intp]) -> Array:
 
 def next_values(P_sat: Array, v_kt: Array) -> Array:
     """sum_t P(t|s,a) v_k(t) for a list of value vectors, shape (..., K, S, A)."""
+    *batch, n_states, n_actions, n_next = P_sat.shape
+    if v_kt.shape[-2] == 1:
+        # One product of a matrix and a vector for all states, which BLAS spreads over the cores.
+        rows = P_sat.reshape(*batch, n_states * n_actions, n_next)
+        expected = v_kt @ np.swapaxes(rows, -1, -2)
+        return expected.reshape(*expected.shape[:-1], n_states, n_actions)
     # One small product per state: P streams through once for all k.
     expected = P_sat @ np.swapaxes(v_kt, -1, -2)[..., None, :, :]
     return np.asarray(np.moveaxis(expected, -1, -3))

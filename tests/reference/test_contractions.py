@@ -30,6 +30,8 @@ def test_contractions(batch: tuple[int, ...]) -> None:
     )
     for values in (v_kt, v_kt[(0,) * len(batch)], v_kt[..., :1, :]):
         close(contractions.next_values(P_sat, values), np.einsum("...sat,...kt->...ksa", P_sat, values))
+    pi_ksa = np.stack([pi_sa, 2.0 * pi_sa], axis=-3)
+    close(contractions.policy_chains(P_sat, pi_ksa), np.einsum("...sat,...ksa->...kst", P_sat, pi_ksa))
     merged = contractions.joint_actions(P_sabt, trailing=1)
     assert np.shares_memory(merged, P_sabt)
     assert (merged[..., 2 * B + 1, :] == P_sabt[..., 2, 1, :]).all()
