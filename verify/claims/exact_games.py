@@ -129,9 +129,7 @@ class AffineLeader:
             If the map leaves the simplices at an end of the interval.
         """
         low, high = (exact.fraction(end) for end in content["interval"])
-        leader = cls(
-            exact.fractions(content["at_zero"]), exact.fractions(content["slope"]), low, high
-        )
+        leader = cls(exact.fractions(content["at_zero"]), exact.fractions(content["slope"]), low, high)
         for x in (low, high):
             for row in leader(x):
                 exact.require(

@@ -39,10 +39,10 @@ from reference.regularizers import Quadratic
 from reference.validation import Array
 from verify.claims.contract import Margin
 from verify.claims.instances import DRAWS, corners, generator_of, sparse
-from verify.claims.premises import one_gradient
+from verify.claims.premises import differentiable, one_gradient
 from verify.contract import Context, Level
 from verify.crosscheck.matrix import RESOLVED
-from verify.crosscheck.tolerances import at_optimum, scale_of, x_gradient
+from verify.crosscheck.tolerances import UNIT, at_optimum, scale_of, x_gradient
 from verify.oracles import balls, complex_step, rational
 from verify.oracles import definitions as primitive
 from verify.oracles.arithmetic import Arithmetic, Native, NumpyArithmetic
@@ -184,6 +184,69 @@ def _described(game: StackelbergGame) -> str:
     )
 
 
+@dataclass(frozen=True, eq=False)
+class PolicySite:
+    """Where a gradient in the policy is tried: an MDP, a policy where V is differentiable, a direction.
+
+    Attributes
+    ----------
+    name : str
+    mdp : Mdp
+    pi_sa, u_sa : (S, A)
+        The direction leads to another policy.
+    """
+
+    name: str
+    mdp: Mdp
+    pi_sa: Array
+    u_sa: Array
+
+    def values(self, number: Arithmetic, pi_sa: Native) -> Native:
+        """V^pi(s) as a function of the policy."""
+        mdp = self.mdp
+        m = primitive.Model(
+            number.lift(mdp.P_sat),
+            number.lift(mdp.r_sa),
+            number.lift(mdp.gamma),
+            number.lift(mdp.rho_s),
+            number.lift(mdp.tau),
+            mdp.regularizer,
+            mdp.tau == 0.0,
+        )
+        return primitive.evaluate(number, m, pi_sa)
+
+    @property
+    def slopes(self) -> Array:
+        """dV^pi(s) along the direction, by a complex step."""
+        return slope(self.values, self.pi_sa, self.u_sa)
+
+    @property
+    def h_slopes(self) -> Array:
+        """tau <grad h_s(pi(s)), d pi(s)>."""
+        mdp = self.mdp
+        if mdp.tau == 0.0:
+            return np.zeros(mdp.n_states)
+        return np.asarray(mdp.tau * (mdp.regularizer.gradient(self.pi_sa) * self.u_sa).sum(axis=1))
+
+    def tolerance(self, own: PolicyEvaluation) -> float:
+        """Of visits, of total mass at most the horizon, against slopes Q - tau grad h."""
+        scale, mdp = scale_of(own), self.mdp
+        h_sa = mdp.regularizer.gradient(self.pi_sa) if mdp.tau > 0.0 else np.zeros_like(self.pi_sa)
+        slope_sa = np.abs(own.q_sa - mdp.tau * h_sa)
+        error_sa = scale.q_error + 4.0 * UNIT * (mdp.tau * np.abs(h_sa) + slope_sa)
+        moved = [float((rows * np.abs(self.u_sa)).sum(axis=1).max()) for rows in (slope_sa, error_sa)]
+        return 2.0 * (scale.visits_error(1.0) * moved[0] + scale.horizon * moved[1])
+
+
+def policy_sites(context: Context, claim: str) -> Iterator[PolicySite]:
+    """Small MDPs near corners, in general position and the hard cases, where V is differentiable."""
+    generator = generator_of(context, f"{claim} policies")
+    for instance in corners(context, claim):
+        if differentiable(instance.mdp, instance.pi_sa):
+            u_sa = general_distributions(generator, instance.pi_sa.shape) - instance.pi_sa
+            yield PolicySite(instance.name, instance.mdp, instance.pi_sa, u_sa)
+
+
 # Derivatives.
 
 Function = Callable[[Arithmetic, Native], Native]
@@ -278,6 +341,17 @@ def equal(claimed: float, found: float, tolerance: float, where: str) -> Margin:
     return Margin(abs(found), abs(found) - abs(claimed - found), tolerance, where)
 
 
+def told_apart(claimed: Array, found: Array, tolerance: float, where: str) -> Iterator[Margin]:
+    """Margins of two arrays, entry by entry, where float64 can tell them apart.
+
+    Entries of which the tolerance is more than a thousandth say nothing and are left out.
+    """
+    for i, (c, f) in enumerate(zip(np.ravel(claimed), np.ravel(found), strict=True)):
+        if not tolerance > RESOLVED * max(abs(c), abs(f)):
+            entry = f"[{i}]" if np.size(claimed) > 1 else ""
+            yield equal(float(c), float(f), tolerance, f"{where}{entry}")
+
+
 def held(
     site: Site[ProblemT],
     claimed: Array,
@@ -287,15 +361,9 @@ def held(
     *,
     optimum: bool,
 ) -> Iterator[Margin]:
-    """Hold slopes along the site's direction in x to the function's, entry by entry, by every route.
-
-    Entries of which the tolerance is more than a thousandth say nothing in float64 and are left out.
-    """
+    """Hold slopes along the site's direction in x to the function's, entry by entry, by every route."""
     for route, found in slopes(site, function, site.x, site.u, optimum=optimum):
-        for i, (c, f) in enumerate(zip(np.ravel(claimed), np.ravel(found), strict=True)):
-            if not tolerance > RESOLVED * max(abs(c), abs(f)):
-                entry = f"[{i}]" if np.size(claimed) > 1 else ""
-                yield equal(float(c), float(f), tolerance, f"{site.name}: {what}{entry} by {route}")
+        yield from told_apart(claimed, found, tolerance, f"{site.name}: {what}, by {route}")
 
 
 def agreeing(site: Site[ProblemT], optimum: Optimum) -> bool:
@@ -305,6 +373,13 @@ def agreeing(site: Site[ProblemT], optimum: Optimum) -> bool:
         return primitive.backup(number, site.model(number, x), number.lift(optimum.v_s))
 
     return optimum.mdp.tau > 0.0 or one_gradient(optimum, slope(backup, site.x, site.u))
+
+
+def mean_q_slopes(site: Site[ProblemT], weights: tuple[Array, ...], companion_sa: Array) -> Array:
+    """-E_rho sum_a w(a|s) grad_x Q^pi(s, a) along the direction, at pi = companion, for each w."""
+    q_slope_sa = slope(action_values(site, companion_sa), site.x, site.u)
+    rho_s = site.mdp.rho_s
+    return np.array([-(rho_s[:, None] * w_sa * q_slope_sa).sum() for w_sa in weights])
 
 
 # Tolerances of slopes: those of the entries of gradients in x, for both sides.

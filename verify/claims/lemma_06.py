@@ -29,6 +29,7 @@ from reference.evaluation import evaluate
 from reference.optimality import Optimum, policy_iteration
 from reference.problems.general_position import general_mdp, general_point, linear_family
 from reference.problems.mdp import MdpFamily
+from reference.problems.parametrizations import LinearReward, SoftmaxKernel
 from reference.regularizers import Quadratic
 from reference.validation import Array
 from verify.claims.contract import Claim, Fault, Form, Margin
@@ -74,16 +75,18 @@ def twins(context: Context) -> Iterator[Site[MdpFamily]]:
     for _ in range(3):
         family = linear_family(generator, general_mdp(generator, tau=0.0, n_actions=2))
         reward, kernel = family.reward, family.kernel
+        if not isinstance(reward, LinearReward) or not isinstance(kernel, SoftmaxKernel):
+            raise TypeError("a linear family has a linear reward and a softmax kernel")
         double = MdpFamily(
-            type(reward)(
+            LinearReward(
                 np.repeat(reward.features_isa, 2, axis=2),
                 np.repeat(reward.offset_sa, 2, axis=1),
                 reward.domain,
             ),
-            type(kernel)(
+            SoftmaxKernel(
                 np.repeat(kernel.logits_sat, 2, axis=1),
                 np.repeat(kernel.features_isat, 2, axis=2),
-                kernel.domain,
+                reward.domain,
             ),
             family.gamma,
             family.rho_s,
@@ -250,14 +253,19 @@ def jumping(x: float) -> Array:
 FIRST = np.array([1.0, 0.0])
 
 
+def first(x: float) -> Array:  # noqa: ARG001 - a policy for each x
+    """The first of two actions."""
+    return FIRST
+
+
 CLAIM = Claim(
     number="Lemma 6",
     title="gradient of the value penalty in x",
-    premise="Assumption 1: grad_x V is continuous in (x, y), and the same at all optimal y; X, Y compact; "
-    "y -> pi_y continuous, as Section 4.1 takes for granted when it differentiates in y",
+    premise="Assumption 1: grad_x V is continuous in (x, y), and the same at all optimal y; "
+    "X, Y compact; y -> pi_y continuous, as Section 4.1 takes for granted when it differentiates in y",
     printed=Form(
-        words="The value penalty is differentiable in x; its gradient is that of V at an optimal policy, "
-        "held fixed, minus that at pi_y.",
+        words="The value penalty is differentiable in x; its gradient is that of V at an optimal "
+        "policy, held fixed, minus that at pi_y.",
         formula=r"\nabla_x p(x,y)=-\nabla_x V^{\pi_y}_{\mathcal M_\tau(x)}(\rho)"
         r"+\nabla_x V^{\pi}_{\mathcal M_\tau(x)}(\rho)\big|_{\pi=\pi_y^*(x)}",
         trials=printed_trials,
@@ -272,7 +280,7 @@ CLAIM = Claim(
         Fault(
             "without_1a",
             "Assumption 1(a) dropped: rewards (|x|, 0) have no gradient at 0",
-            one_sided(lambda x: np.array([abs(x), 0.0]), lambda x: FIRST, 0.0, "rewards (|x|, 0)"),
+            one_sided(lambda x: np.array([abs(x), 0.0]), first, 0.0, "rewards (|x|, 0)"),
         ),
         Fault(
             "without_1b",

@@ -41,6 +41,11 @@ Formula = Callable[[Site[MdpFamily], Optimum, Array], float]
 """(site, optimum, slope of r_x along the direction) -> slope of the penalty."""
 
 
+def reward_slope(site: Site[MdpFamily]) -> Array:
+    """grad r_x(s, a) along the direction."""
+    return slope(lambda number, x: primitive.reward(number, site.problem.reward, x), site.x, site.u)
+
+
 def along_trajectory(site: Site[MdpFamily], pi_sa: Array, slope_sa: Array) -> float:
     """E[sum_t gamma^t dr(s_t, a_t) | rho, pi], summed over states and actions."""
     visits_s = evaluate(site.mdp, pi_sa).visits(site.mdp.rho_s)
@@ -71,11 +76,7 @@ def trials_with(claimed: Formula) -> Callable[[Context], Iterator[Margin]]:
         for source in (sites(context, "lemma_07a", kernel=False), applications(context)):
             for site in source:
                 optimum = policy_iteration(site.mdp)
-                slope_sa = slope(
-                    lambda number, x, site=site: primitive.reward(number, site.problem.reward, x),
-                    site.x,
-                    site.u,
-                )
+                slope_sa = reward_slope(site)
                 if agreeing(site, optimum):
                     own = own_tolerance(site, evaluate(site.mdp, site.pi_sa))
                     yield from held(
@@ -127,7 +128,9 @@ CLAIM = Claim(
         trials=trials_with(printed_slope),
     ),
     faults=(
-        Fault("first_step_only", "only the first reward is differentiated", trials_with(first_step_only)),
+        Fault(
+            "first_step_only", "only the first reward is differentiated", trials_with(first_step_only)
+        ),
         Fault(
             "under_own_policy",
             "both expectations run over the states that pi_y visits",

@@ -28,6 +28,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+from flint import fmpq
 
 from reference.evaluation import evaluate
 from reference.optimality import Optimum, policy_iteration
@@ -115,21 +116,8 @@ def leaders_part_only(site: Site[StackelbergGame], optimum: Optimum) -> float:
 # Certificates.
 
 
-def true_slope(content: dict[str, Any]) -> exact.fmpq:
-    """Slope of the value penalty in x at gamma = 0 and tau = 0, where it is affine.
-
-    Assumption 1(b) is checked: all optimal deterministic policies have the same slope at x.
-    """
-    game, leader = ExactGame.parse(content["game"]), AffineLeader.parse(content["leader"])
-    follower = exact.fractions(content["follower"])
-    exact.require(game.gamma == 0 and game.tau == 0, "the slope is taken for an affine penalty")
-
-    def penalty(x: exact.fmpq) -> exact.fmpq:
-        mdp = game.follower_mdp(leader(x))
-        return mdp.start_value(mdp.best_deterministic()) - mdp.start_value(follower)
-
-    x = exact.fraction(content["x"])
-    exact.require(leader.low <= x <= leader.high, "x is outside X")
+def one_gradient(game: ExactGame, leader: AffineLeader, x: fmpq) -> None:
+    """Require Assumption 1(b): all optimal deterministic policies have one slope of V(rho) at x."""
     slopes = set()
     here = game.follower_mdp(leader(x))
     best = here.start_value(here.best_deterministic())
@@ -137,15 +125,30 @@ def true_slope(content: dict[str, Any]) -> exact.fmpq:
         pi_sb = exact.deterministic(choice, here.r_sa.shape[1])
         if here.start_value(pi_sb) == best:
 
-            def value(z: exact.fmpq, pi_sb: exact.Rationals = pi_sb) -> exact.fmpq:
+            def value(z: fmpq, pi_sb: exact.Rationals = pi_sb) -> fmpq:
                 return game.follower_mdp(leader(z)).start_value(pi_sb)
 
-            slopes.add(affine_slope(value, leader.low, leader.high))
+            slopes.add(str(affine_slope(value, leader.low, leader.high)))
     exact.require(len(slopes) == 1, f"Assumption 1(b) fails: optimal policies have slopes {slopes}")
+
+
+def true_slope(content: dict[str, Any]) -> fmpq:
+    """Slope of the value penalty in x at gamma = 0 and tau = 0, where it is affine."""
+    game, leader = ExactGame.parse(content["game"]), AffineLeader.parse(content["leader"])
+    follower = exact.fractions(content["follower"])
+    exact.require(game.gamma == 0 and game.tau == 0, "the slope is taken for an affine penalty")
+
+    def penalty(x: fmpq) -> fmpq:
+        mdp = game.follower_mdp(leader(x))
+        return mdp.start_value(mdp.best_deterministic()) - mdp.start_value(follower)
+
+    x = exact.fraction(content["x"])
+    exact.require(leader.low <= x <= leader.high, "x is outside X")
+    one_gradient(game, leader, x)
     return affine_slope(penalty, leader.low, leader.high)
 
 
-def printed_slope(content: dict[str, Any], state: int) -> exact.fmpq:
+def printed_slope(content: dict[str, Any], state: int) -> fmpq:
     """The printed right side from one state; the optimal policy must be optimal on the interval."""
     game, leader = ExactGame.parse(content["game"]), AffineLeader.parse(content["leader"])
     x = exact.fraction(content["x"])

@@ -92,9 +92,7 @@ def prove_in_operators() -> None:
     """V_f satisfies the Bellman equation of M(x), in any dimension."""
     equation = operators("J R + J G V - N")
     bellman = operators("Y X R + Y X G V - N")
-    vanishes(
-        "V_f minus the backup of M(x) at V_f", (equation - bellman).replaced("J", operators("Y X"))
-    )
+    vanishes("V_f minus the backup of M(x) at V_f", (equation - bellman).replaced("J", operators("Y X")))
 
 
 CLAIM = Claim(
@@ -102,8 +100,8 @@ CLAIM = Claim(
     title="the follower's MDP in a Stackelberg game",
     premise="any policies of leader and follower; gamma < 1",
     printed=Form(
-        words="The follower's value is that of the MDP whose reward averages the leader's reward over the "
-        "leader's actions.",
+        words="The follower's value is that of the MDP whose reward averages the leader's reward over "
+        "the leader's actions.",
         formula=r"V_f^{\pi_x,\pi_y}(s)=V^{\pi_y}_{\mathcal M_\tau(x)}(s),\quad "
         r"r_x(s,a_f)=\mathbb E_{a_l\sim\pi_x(s)}[r_l(s,a_l,a_f)]",
         refutations=(Refutation("L18_reward", refute_reward),),
@@ -115,13 +113,15 @@ CLAIM = Claim(
         r"r_x(s,a_f)=\mathbb E_{a_l\sim\pi_x(s)}[r_f(s,a_l,a_f)]",
         trials=trials_with(unchanged),
         proofs=(
-            Proof("the joint value solves the Bellman equation of the parametric MDP", prove_in_operators),
+            Proof(
+                "the joint value solves the Bellman equation of the parametric MDP", prove_in_operators
+            ),
         ),
     ),
     faults=(
         Fault("leaders_reward", "the leader's reward, as printed", trials_with(leaders_reward)),
         Fault("one_step", "the future is dropped", trials_with(undiscounted_next)),
     ),
-    remark="The printed proof starts from r_f in (B.2) and puts r_l into the definition of r_x at the end; "
-    "the same slip stands below (2.4) and in (C.12).",
+    remark="The printed proof starts from r_f in (B.2) and puts r_l into the definition of r_x at the "
+    "end; the same slip stands below (2.4) and in (C.12).",
 )

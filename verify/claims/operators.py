@@ -56,7 +56,7 @@ class Operators:
         """Product rule; letters without a slope are constant."""
         return _collected(
             [
-                (word[:i] + (slopes[letter],) + word[i + 1 :], c)
+                ((*word[:i], slopes[letter], *word[i + 1 :]), c)
                 for word, c in self.terms.items()
                 for i, letter in enumerate(word)
                 if letter in slopes

@@ -44,7 +44,8 @@ def irreducible(P_sat: Array) -> bool:
     for target in range(n_states):
         avoiding = np.arange(n_states) != target
         while avoiding.any():
-            stays_s = ~(P_sat[:, :, ~avoiding] > 0.0).any(axis=2).all(axis=1)
+            leaves_sa = np.any(P_sat[:, :, ~avoiding] > 0.0, axis=2)
+            stays_s = ~np.all(leaves_sa, axis=1)
             if (avoiding & stays_s).sum() == avoiding.sum():
                 return False
             avoiding = avoiding & stays_s

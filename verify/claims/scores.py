@@ -56,6 +56,13 @@ def scored(visits_s: Array, weights_sa: Array, pi_sb: Array, f_sab: Array) -> fl
     return float(np.einsum("s,sa,sb,sab->", visits_s, weights_sa, pi_sb, f_sab))
 
 
+def from_each_state(site: Site[StackelbergGame], own: PolicyEvaluation, weights_sa: Array) -> Array:
+    """E[sum_t gamma^t (Q_f - tau h) d log pi_x | s_0 = s] for every state s."""
+    f_sab = action_values(site, own) - charge(own)
+    starts = np.eye(own.mdp.n_states)
+    return np.array([scored(own.visits(start_s), weights_sa, own.pi_sa, f_sab) for start_s in starts])
+
+
 def charge_rounding(own: PolicyEvaluation) -> float:
     """Rounding of a sum of scores against tau h, which is zero; twice, as all tolerances here."""
     scale = scale_of(own)
