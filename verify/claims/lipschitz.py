@@ -22,13 +22,20 @@ from functools import cached_property
 import numpy as np
 
 from reference.domains import Box, Domain, project_to_simplex
-from reference.evaluation import PolicyEvaluation, evaluate, policy_gradient, value_gradient_x
+from reference.evaluation import (
+    PolicyEvaluation,
+    evaluate,
+    policy_gradient,
+    q_gradient_x,
+    value_gradient_x,
+)
 from reference.optimality import Optimum, policy_iteration
 from reference.problems.general_position import general_point, linear_family, tabular_family
 from reference.problems.mdp import Mdp, MdpFamily
+from reference.problems.parametrizations import FixedKernel, LinearReward
 from reference.regularizers import Quadratic
 from reference.validation import Array
-from verify.claims.instances import DRAWS, corner, corners, generator_of, sparse
+from verify.claims.instances import corners, generator_of, sparse
 from verify.contract import Context
 from verify.crosscheck.tolerances import (
     UNIT,
@@ -319,9 +326,16 @@ class Point:
         at_best, _ = self.slope(self.best)
         return Measured(at_best.vector, at_best.error + self.drift)
 
+    @cached_property
+    def q_slopes(self) -> Measured:
+        """Gradients in x of all Q*(s, a), shape (S A, size of x)."""
+        weights = np.eye(self.pi_sa.size).reshape(-1, *self.pi_sa.shape)
+        rows = q_gradient_x(self.family, self.x, self.best, weights).reshape(self.pi_sa.size, -1)
+        return Measured(rows, float(np.sqrt(self.pi_sa.size)) * self.drift)
+
     @property
     def drift(self) -> float:
-        """What the error of the optimal policy does to a gradient in x."""
+        """Error of a gradient in x at the optimal policy, of weights of mass one, with its drift."""
         best = at_optimum(self.optimum)
         scale = best.scale
         entry = x_gradient(
@@ -401,8 +415,36 @@ def toward(x: Array, far: Array, share: float, domain: Domain) -> Array:
     return domain.project(x + share * (far - x))
 
 
-def near_vertices(context: Context, claim: str) -> Iterator[tuple[np.random.Generator, Mdp]]:
-    """A generator of the claim's own, with fresh corners; without hard cases."""
-    generator = generator_of(context, f"{claim} corners")
-    for _ in range(DRAWS[context.level]):
-        yield generator, corner(generator).mdp
+# The general form of the small instances, and one that has no one-state form.
+
+
+def steered_family(tau: float) -> MdpFamily:
+    """One state, rewards (x, -x), |x| <= tau / 2, gamma = 0."""
+    reach = np.array([0.5 * tau])
+    reward = LinearReward(np.array([[[1.0, -1.0]]]), np.zeros((1, 2)), Box(-reach, reach))
+    return MdpFamily(reward, FixedKernel(np.ones((1, 2, 1))), 0.0, np.ones(1), tau, Quadratic())
+
+
+def crossing(tau: float) -> Pair:
+    """Two points of that family, in whose difference the blocks of the penalty's Hessian add up."""
+    family = steered_family(tau)
+    start, move = np.array([[0.5, 0.5]]), 0.125 * np.array([[-1.0, 1.0]])
+    x, x_ = np.zeros(1), np.array([0.25 / tau])
+    name = f"one state, r = (x, -x), tau = {tau:g}"
+    return Pair(Point(name, family, x, start), Point(name, family, x_, start + move))
+
+
+def affine_value(tau: float) -> Pair:
+    """Two policies between which V is affine, since the bend of -tau h and that of the chain cancel.
+
+    Two states, gamma = 1/2, no x: in the first, "stay" leads to either state and "leave" to the other;
+    there both actions lead back, and the policy is (1/2, 1/2).  V = (8, 4) tau t, t the chance to stay.
+    """
+    P_sat = np.array([[[0.5, 0.5], [0.0, 1.0]], [[1.0, 0.0], [1.0, 0.0]]])
+    r_sa = tau * np.array([[5.5, 0.5], [0.25, 0.25]])
+    nowhere = Box(np.zeros(1), np.zeros(1))
+    reward, rho_s = LinearReward(np.zeros((1, 2, 2)), r_sa, nowhere), np.array([0.5, 0.5])
+    family = MdpFamily(reward, FixedKernel(P_sat), 0.5, rho_s, tau, Quadratic())
+    stay, leave = (np.array([[p, 1.0 - p], [0.5, 0.5]]) for p in (1.0, 0.0))
+    name = f"V affine in the policy, tau = {tau:g}"
+    return Pair(Point(name, family, np.zeros(1), stay), Point(name, family, np.zeros(1), leave))
