@@ -10,24 +10,24 @@ with, for direct policies, bounds as in `reference.constants`: |grad r| <= G_r, 
 G_P, beta half the range of r - tau h, b <= sqrt |A| the largest 1-norm of unit vectors that sum to
 zero, B the slope of h along the simplex::
 
-    k = G_r + gamma G_P beta / (1 - gamma) L_xpi = ( b k + gamma G_P (b beta / (1 - gamma) + tau B) ) /
-    (1 - gamma)^2,   L_Q = L_xpi - b k / (1 - gamma)
+    k     = G_r + gamma G_P beta / (1 - gamma)
+    L_xpi = ( b k + gamma G_P (b beta / (1 - gamma) + tau B) ) / (1 - gamma)^2
+    L_Q   = L_xpi - b k / (1 - gamma)
 
 Derivation.  The constant that is printed is one for the gradient *in the policy*, for rewards in [0, 1]
 and tau = 0; the error is one of the gradient in x, which at gamma = 0 is there as well.
 
-Let D be the derivative in x along a unit vector.  DV^pi is the value of the reward c^pi = Dr + gamma DP
-V^pi under pi.  |c^pi| <= k, since the entries of DP sum to zero and see only half the range of V.  So,
-with q the action values of c^pi^,
+Let D be the derivative in x along a unit vector.  DV^pi is the value under pi of the reward
+c^pi = Dr + gamma DP V^pi.  |c^pi| <= k, since the entries of DP sum to zero and see only half the range
+of V.  With q the action values of c^pi^ under pi^, and M* = (I - gamma P*)^{-1}::
 
-    DV^pi^ - DV^pi*  =  M* <pi^ - pi*, q>  +  gamma M* <pi*, DP (V^pi^ - V^pi*)>,    M* = (I - gamma
-    P*)^{-1},
+    DV^pi^ - DV^pi*  =  M* <pi^ - pi*, q>  +  gamma M* <pi*, DP (V^pi^ - V^pi*)>
+    V^pi^ - V^pi*    =  M* ( <pi^ - pi*, Q^pi^> - tau h(pi^) + tau h(pi*) )
 
-where M* has row sums 1 / (1 - gamma), |q| <= k / (1 - gamma) and |<pi^ - pi*, q>| <= b |pi^ - pi*| k /
-(1 - gamma) in each state.  The performance difference V^pi^ - V^pi* = M* ( <pi^ - pi*, Q^pi^> - tau
-h(pi^) + tau h(pi*) ) is at most (b beta / (1 - gamma) + tau B) |pi^ - pi*| / (1 - gamma).  Together
-this is L_xpi; and Q = r + gamma P V loses the factor 1 for the first step: |DQ^pi^ - DQ^pi*| <= L_Q
-|pi^ - pi*|.
+M* has row sums 1 / (1 - gamma) and |q| <= k / (1 - gamma), so the first term is at most
+b k |pi^ - pi*| / (1 - gamma)^2.  The second line is at most (b beta / (1 - gamma) + tau B) |pi^ - pi*| /
+(1 - gamma).  Together this is L_xpi; and as Q = r + gamma P V loses the 1 of the first step,
+|DQ^pi^ - DQ^pi*| <= L_Q |pi^ - pi*|.
 
 For the Bellman penalty the error is E_rho <pi^ - pi, DQ^pi^ - DQ^pi*> + E_rho <pi^ - pi*, DQ^pi*>.  The
 first factor has 1-norm at most 2, and |DQ^pi*| <= k / (1 - gamma), so that the second term is at most
