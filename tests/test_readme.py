@@ -58,7 +58,7 @@ def test_ci_runs_the_readme_command() -> None:
     ]
     assert [command.rpartition(" && ")[2] for command in commands] == [
         ".venv/bin/python -m verify all",
-        ".venv/bin/python -m pytest",
+        ".venv/bin/python -m pytest -n auto",
     ]
     assert commands[1] in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
 
