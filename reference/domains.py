@@ -37,6 +37,23 @@ MEMBERSHIP_TOLERANCE = 1e-9
 """A point is accepted if it is this close to its projection, relative to its size."""
 
 
+def point(name: str, x: Array, domain: Domain) -> Array:
+    """Return ``x`` as float64 if it is finite and has the shape of a domain's points.
+
+    Raises
+    ------
+    InputError
+        If it is not.
+    """
+    x = real_array(name, x)
+    n = len(domain.shape)
+    if x.ndim < n or x.shape[x.ndim - n :] != domain.shape:
+        raise InputError(
+            f"{name} has shape {x.shape}; its last axes must be {domain.shape}, the shape of its domain"
+        )
+    return x
+
+
 def member(name: str, x: Array, domain: Domain) -> Array:
     """Return ``x`` as float64 if it lies in ``domain``.
 
@@ -45,12 +62,7 @@ def member(name: str, x: Array, domain: Domain) -> Array:
     InputError
         If the shape differs, an entry is not finite, or the point is outside.
     """
-    x = real_array(name, x)
-    n = len(domain.shape)
-    if x.ndim < n or x.shape[x.ndim - n :] != domain.shape:
-        raise InputError(
-            f"{name} has shape {x.shape}; its last axes must be {domain.shape}, the shape of its domain"
-        )
+    x = point(name, x, domain)
     distance = np.abs(x - domain.project(x))
     allowed = MEMBERSHIP_TOLERANCE * (1.0 + np.abs(x))
     if (distance > allowed).any():

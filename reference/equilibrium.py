@@ -44,12 +44,12 @@ import numpy as np
 
 from reference.contractions import joint_actions
 from reference.errors import ConvergenceError, InputError
-from reference.evaluation import contraction, joint_backup, residual_rounding, rounding
+from reference.evaluation import agree, contraction, joint_backup, residual_rounding, rounding
 from reference.optimality import Optimum, policy_iteration
 from reference.problems.zero_sum_game import ZeroSumGame
 from reference.regularizers import KLDivergence, NegativeEntropy, Quadratic, Regularizer, Weighted
 from reference.resolvents import UNIT
-from reference.validation import Array, policy, real_array, scalar, shaped, whole
+from reference.validation import Array, instance, numbers, policy, scalar, whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +100,9 @@ def best_response_1(game: ZeroSumGame, pi_sb: Array, *, start_s: Array | None = 
     InputError
         If ``pi_sb`` is not a policy of player 2.
     """
+    instance("game", game, ZeroSumGame)
     pi_sb = policy("pi_sb", pi_sb, (game.n_states, game.n_actions[1]))
+    agree(game, pi_sb=pi_sb.shape[:-2])
     return policy_iteration(game.for_player_1(pi_sb), start_s=start_s)
 
 
@@ -112,7 +114,9 @@ def best_response_2(game: ZeroSumGame, pi_sa: Array, *, start_s: Array | None = 
     InputError
         If ``pi_sa`` is not a policy of player 1.
     """
+    instance("game", game, ZeroSumGame)
     pi_sa = policy("pi_sa", pi_sa, (game.n_states, game.n_actions[0]))
+    agree(game, pi_sa=pi_sa.shape[:-2])
     return policy_iteration(game.for_player_2(pi_sa), start_s=start_s)
 
 
@@ -140,6 +144,10 @@ def certified(
     InputError
         If an array is not a policy of the game's shape.
     """
+    instance("game", game, ZeroSumGame)
+    iterations = whole("iterations", iterations, low=0)
+    if start_s is not None:
+        start_s = numbers("start_s", start_s, "(state,)", (game.n_states,))
     first = best_response_1(game, pi_sb, start_s=start_s)
     second = best_response_2(game, pi_sa, start_s=None if start_s is None else -start_s)
     rows = joint_actions(joint_actions(game.P_sabt, trailing=1), trailing=1)
@@ -411,6 +419,7 @@ def nash_equilibrium(
     ConvergenceError
         If the gap does not meet the tolerance, or a stage game is beyond float64.
     """
+    instance("game", game, ZeroSumGame)
     if game.tau == 0.0:
         raise InputError(
             "tau is 0, where the equilibrium need not be unique: use tau > 0; for a given pair of "
@@ -420,7 +429,8 @@ def nash_equilibrium(
     max_iterations = whole("max_iterations", max_iterations, low=1)
     v_s: Array = np.zeros(game.n_states)
     if start_s is not None:
-        v_s = shaped("start_s", real_array("start_s", start_s), "(state,)", (game.n_states,))
+        v_s = numbers("start_s", start_s, "(state,)", (game.n_states,))
+        agree(game, start_s=v_s.shape[:-1])
     stage = _flat(_scaled(game, v_s))
     for iteration in range(1, max_iterations + 1):
         stage = _follow(game, stage, _scaled(game, v_s))

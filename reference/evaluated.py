@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reference.validation import Array
+from reference.errors import InputError
+from reference.validation import Array, instance, scalar
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +28,22 @@ class Evaluated:
     grad_policies: tuple[Array, ...]
 
     def __add__(self, other: "Evaluated") -> "Evaluated":
-        """Sum of two functions of the same arguments."""
+        """Sum of two functions of the same arguments.
+
+        Raises
+        ------
+        InputError
+            If the other is no :class:`Evaluated`, or one of other arguments.
+        """
+        instance("other", other, Evaluated)
+        shapes = [
+            [np.shape(part) for part in (e.value, e.grad_x, *e.grad_policies)] for e in (self, other)
+        ]
+        if shapes[0] != shapes[1]:
+            raise InputError(
+                f"value, grad_x and grad_policies have the shapes {shapes[0]} and {shapes[1]}: add "
+                "functions of the same x and policies"
+            )
         return Evaluated(
             self.value + other.value,
             self.grad_x + other.grad_x,
@@ -35,7 +51,14 @@ class Evaluated:
         )
 
     def __rmul__(self, factor: float) -> "Evaluated":
-        """Multiple of a function."""
+        """Multiple of a function.
+
+        Raises
+        ------
+        InputError
+            If the factor is not a finite real number.
+        """
+        factor = scalar("factor", factor)
         return Evaluated(
             np.asarray(factor * self.value),
             factor * self.grad_x,

@@ -27,16 +27,18 @@ beyond float64 the rounding of P_pi itself costs as much.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from reference.contractions import arrivals, joint_actions, next_values, policy_chains
+from reference.domains import member, point
 from reference.errors import InputError
 from reference.policies import SmoothMap
 from reference.problems.mdp import Mdp, ParametricMdp
 from reference.problems.zero_sum_game import ZeroSumGame
 from reference.resolvents import UNIT, Resolvent, resolvent
-from reference.validation import Array, policy
+from reference.validation import Array, instance, numbers, policy, provides, several, together
 
 
 def contraction(P_rt: Array, gamma: float, *, mixed: int = 0) -> Array:
@@ -89,6 +91,21 @@ def residual_rounding(mdp: Mdp, v_s: Array) -> Array:
         np.abs(mdp.r_sa).max(axis=(-2, -1)),
         mdp.tau * mdp.regularizer.bound(mdp.n_actions),
     )
+
+
+def agree(lower: Mdp | ZeroSumGame, **batches: tuple[int, ...]) -> None:
+    """Check that the leading axes of arrays agree with those of an MDP or a game.
+
+    Raises
+    ------
+    InputError
+        If they do not.
+    """
+    if isinstance(lower, Mdp):
+        own = {"P_sat": lower.P_sat.shape[:-3], "r_sa": lower.r_sa.shape[:-2]}
+    else:
+        own = {"P_sabt": lower.P_sabt.shape[:-4], "r_sab": lower.r_sab.shape[:-3]}
+    together(**own, rho_s=lower.rho_s.shape[:-1], **batches)
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +186,11 @@ def evaluate_all(mdp: Mdp, policies: Sequence[Array]) -> tuple[PolicyEvaluation,
     InputError
         As :func:`evaluate`.
     """
-    checked = [policy("pi_sa", pi_sa, (mdp.n_states, mdp.n_actions)) for pi_sa in policies]
+    instance("mdp", mdp, Mdp)
+    checked = [
+        policy("pi_sa", pi_sa, (mdp.n_states, mdp.n_actions)) for pi_sa in _listed("policies", policies)
+    ]
+    agree(mdp, **{f"policies[{k}]": pi_sa.shape[:-2] for k, pi_sa in enumerate(checked)})
     chains_kst = policy_chains(mdp.P_sat, np.stack(np.broadcast_arrays(*checked), axis=-3))
     evaluations = []
     for k, pi_sa in enumerate(checked):
@@ -181,8 +202,27 @@ def evaluate_all(mdp: Mdp, policies: Sequence[Array]) -> tuple[PolicyEvaluation,
     return tuple(evaluations)
 
 
+def _listed(name: str, values: object) -> tuple[Any, ...]:
+    """A list of at least one entry; an array is a list of its first axis."""
+    if isinstance(values, np.ndarray) and values.ndim:
+        values = list(values)
+    listed = several(name, values, None, "give a list, such as [pi_sa]")
+    if not listed:
+        raise InputError(f"{name} is empty: give at least one")
+    return listed
+
+
 def backup(mdp: Mdp, v_s: Array) -> Array:
-    """r(s,a) + gamma sum_t P(t|s,a) v(t), shape (..., S, A)."""
+    """r(s,a) + gamma sum_t P(t|s,a) v(t), shape (..., S, A).
+
+    Raises
+    ------
+    InputError
+        If ``v_s`` is not one finite number per state.
+    """
+    instance("mdp", mdp, Mdp)
+    v_s = numbers("v_s", v_s, "(state,)", (mdp.n_states,))
+    agree(mdp, v_s=v_s.shape[:-1])
     return mdp.r_sa + mdp.gamma * next_values(mdp.P_sat, v_s[..., None, :])[..., 0, :, :]
 
 
@@ -191,7 +231,13 @@ def policy_gradient(evaluation: PolicyEvaluation) -> Array:
 
     Infinite where an entropy meets a zero probability in a state that is visited; a policy map's
     pullback decides whether that is an error (direct) or a limit (softmax).
+
+    Raises
+    ------
+    InputError
+        If it is not given an evaluation.
     """
+    instance("evaluation", evaluation, PolicyEvaluation)
     mdp = evaluation.mdp
     slope_sa = evaluation.q_sa
     if mdp.tau > 0.0:
@@ -206,14 +252,57 @@ def _where_visited(visits_s: Array, slope_sa: Array) -> Array:
 
 
 def parameter_policy_gradient(evaluation: PolicyEvaluation, policy_map: SmoothMap, y: Array) -> Array:
-    """Gradient of V(rho) in the parameters y of the policy."""
+    """Gradient of V(rho) in the parameters y of the policy.
+
+    Raises
+    ------
+    InputError
+        If y has not the shape of the map's parameters, or its policy not that of the evaluated one.
+    NotDifferentiableError
+        As the map's pullback.
+    """
+    provides("policy_map", policy_map, SmoothMap)
+    instance("evaluation", evaluation, PolicyEvaluation)
+    y = point("y", y, policy_map.domain)
+    shape = policy_map(y).shape
+    if shape[-2:] != evaluation.pi_sa.shape[-2:]:
+        raise InputError(
+            f"the policy map gives a policy of shape {shape} and the evaluated one has "
+            f"{evaluation.pi_sa.shape}: give the map of the policy that was evaluated"
+        )
+    together(y=shape[:-2], evaluation=evaluation.v_s.shape[:-1])
     return policy_map.pullback(y, policy_gradient(evaluation))
 
 
 def value_gradient_x(family: ParametricMdp, x: Array, evaluation: PolicyEvaluation) -> Array:
-    """Gradient of V(rho) in x at a fixed policy, shape of x."""
+    """Gradient of V(rho) in x at a fixed policy, shape of x.
+
+    Raises
+    ------
+    InputError
+        If x is outside its domain, or the evaluation belongs to a problem of another shape.
+    """
+    x = _parametric(family, x, evaluation)
     weights_sa = evaluation.visits(evaluation.mdp.rho_s)[..., None] * evaluation.pi_sa
-    return family.pullback(x, weights_sa[..., None, :, :], evaluation.v_s[..., None, :])
+    return _pulled(family, x, weights_sa, evaluation)
+
+
+def _parametric(family: ParametricMdp, x: Array, evaluation: PolicyEvaluation) -> Array:
+    provides("family", family, ParametricMdp)
+    instance("evaluation", evaluation, PolicyEvaluation)
+    return member("x", x, family.domain)
+
+
+def _pulled(family: ParametricMdp, x: Array, w_sa: Array, evaluation: PolicyEvaluation) -> Array:
+    try:
+        return family.pullback(x, w_sa[..., None, :, :], evaluation.v_s[..., None, :])
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(
+            f"the family at x of shape {x.shape} does not fit an evaluation of {w_sa.shape} states and "
+            f"actions ({error}): evaluate a policy in family.at(x)"
+        ) from error
 
 
 def q_gradient_x(family: ParametricMdp, x: Array, evaluation: PolicyEvaluation, w_sa: Array) -> Array:
@@ -222,17 +311,16 @@ def q_gradient_x(family: ParametricMdp, x: Array, evaluation: PolicyEvaluation, 
     Raises
     ------
     InputError
-        If the weights have another shape than Q.
+        If the weights have another shape than Q, x is outside its domain, or the evaluation belongs
+        to a problem of another shape.
     """
-    if w_sa.shape[-2:] != evaluation.pi_sa.shape[-2:]:
-        raise InputError(
-            f"w_sa has shape {w_sa.shape}; its last axes must be (state, action) = "
-            f"{evaluation.pi_sa.shape[-2:]}: check the order of the axes"
-        )
+    x = _parametric(family, x, evaluation)
+    w_sa = numbers("w_sa", w_sa, "(state, action)", evaluation.pi_sa.shape[-2:])
+    together(w_sa=w_sa.shape[:-2], evaluation=evaluation.v_s.shape[:-1])
     mdp = evaluation.mdp
     arrivals_s = mdp.gamma * arrivals(mdp.P_sat, w_sa)
     total_sa = w_sa + evaluation.visits(arrivals_s)[..., None] * evaluation.pi_sa
-    return family.pullback(x, total_sa[..., None, :, :], evaluation.v_s[..., None, :])
+    return _pulled(family, x, total_sa, evaluation)
 
 
 @dataclass(frozen=True, eq=False)
@@ -330,14 +418,22 @@ def evaluate_pairs(
     InputError
         As :func:`evaluate_joint`.
     """
+    instance("game", game, ZeroSumGame)
     n_first, n_second = game.n_actions
+    two = "give one policy per player: (pi_sa, pi_sb)"
     checked = [
         (
             policy("pi_sa", pi_sa, (game.n_states, n_first)),
             policy("pi_sb", pi_sb, (game.n_states, n_second)),
         )
-        for pi_sa, pi_sb in pairs
+        for k, pair in enumerate(_listed("pairs", pairs))
+        for pi_sa, pi_sb in [several(f"pairs[{k}]", pair, 2, two)]
     ]
+    agree(
+        game,
+        **{f"pairs[{k}][0]": pi_sa.shape[:-2] for k, (pi_sa, _) in enumerate(checked)},
+        **{f"pairs[{k}][1]": pi_sb.shape[:-2] for k, (_, pi_sb) in enumerate(checked)},
+    )
     joints = [
         joint_actions(pi_sa[..., :, None] * pi_sb[..., None, :], trailing=0) for pi_sa, pi_sb in checked
     ]
@@ -355,15 +451,35 @@ def evaluate_pairs(
 
 
 def joint_backup(game: ZeroSumGame, v_kt: Array) -> Array:
-    """r(s,a,b) + gamma sum_t P(t|s,a,b) v_k(t) for a list of values, shape (..., K, S, A, B)."""
+    """r(s,a,b) + gamma sum_t P(t|s,a,b) v_k(t) for a list of values, shape (..., K, S, A, B).
+
+    Raises
+    ------
+    InputError
+        If ``v_kt`` (..., K, S) is not one finite number per state.
+    """
+    instance("game", game, ZeroSumGame)
+    v_kt = numbers("v_kt", v_kt, "(state,)", (game.n_states,))
+    if v_kt.ndim < 2:
+        raise InputError(f"v_kt has shape {v_kt.shape}; it is a list of values: give v_kt[None]")
+    agree(game, v_kt=v_kt.shape[:-2])
     flat_ksj = next_values(joint_actions(game.P_sabt, trailing=1), v_kt)
     next_ksab = flat_ksj.reshape(*flat_ksj.shape[:-1], *game.n_actions)
     return np.asarray(game.r_sab[..., None, :, :, :] + game.gamma * next_ksab)
 
 
 def joint_policy_gradients(evaluation: JointEvaluation, q_sab: Array) -> tuple[Array, Array]:
-    """Gradients of V(rho) in the entries of both policies, given Q; (..., S, A) and (..., S, B)."""
+    """Gradients of V(rho) in the entries of both policies, given Q; (..., S, A) and (..., S, B).
+
+    Raises
+    ------
+    InputError
+        If Q has another shape than the game's rewards.
+    """
+    instance("evaluation", evaluation, JointEvaluation)
     game = evaluation.game
+    q_sab = numbers("q_sab", q_sab, "(s, a, b)", game.r_sab.shape[-3:])
+    together(q_sab=q_sab.shape[:-3], evaluation=evaluation.v_s.shape[:-1])
     visits_s = evaluation.visits(game.rho_s)
     slope_sa = np.einsum("...sab,...sb->...sa", q_sab, evaluation.pi_sb)
     slope_sb = np.einsum("...sab,...sa->...sb", q_sab, evaluation.pi_sa)

@@ -35,6 +35,7 @@ import numpy as np
 from reference.contractions import chosen_rows, joint_actions, policy_chain
 from reference.errors import ConvergenceError, InputError, NotDifferentiableError
 from reference.evaluation import (
+    agree,
     backup,
     contraction,
     evaluate,
@@ -42,7 +43,7 @@ from reference.evaluation import (
 )
 from reference.problems.mdp import Mdp
 from reference.resolvents import UNIT, discounted_sum
-from reference.validation import Array, entry, first, policy, real_array, scalar, shaped, whole
+from reference.validation import Array, entry, first, instance, numbers, policy, scalar, whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,8 +113,25 @@ class Optimum:
         return self.pi_sa
 
 
+def _action_values(mdp: Mdp, q_sa: Array) -> Array:
+    instance("mdp", mdp, Mdp)
+    q_sa = numbers("q_sa", q_sa, "(state, action)", (mdp.n_states, mdp.n_actions))
+    agree(mdp, q_sa=q_sa.shape[:-2])
+    return q_sa
+
+
 def optimal_backup(mdp: Mdp, q_sa: Array) -> Array:
-    """max_p <p, q> - tau h(p) at each state, shape (..., S)."""
+    """max_p <p, q> - tau h(p) at each state, shape (..., S).
+
+    Raises
+    ------
+    InputError
+        If ``q_sa`` is not one finite number per state and action.
+    """
+    return _optimal_backup(mdp, _action_values(mdp, q_sa))
+
+
+def _optimal_backup(mdp: Mdp, q_sa: Array) -> Array:
     top_s = np.asarray(q_sa.max(axis=-1))
     if mdp.tau == 0.0:
         return top_s
@@ -122,16 +140,33 @@ def optimal_backup(mdp: Mdp, q_sa: Array) -> Array:
 
 
 def greedy(mdp: Mdp, q_sa: Array) -> Array:
-    """The maximiser; at tau = 0 the first best action."""
+    """The maximiser; at tau = 0 the first best action.
+
+    Raises
+    ------
+    InputError
+        If ``q_sa`` is not one finite number per state and action.
+    """
+    return _greedy(mdp, _action_values(mdp, q_sa))
+
+
+def _greedy(mdp: Mdp, q_sa: Array) -> Array:
     if mdp.tau > 0.0:
         return mdp.regularizer.argmax(q_sa, mdp.tau)
     return np.asarray(np.eye(mdp.n_actions)[q_sa.argmax(axis=-1)])
 
 
 def greedy_chain(mdp: Mdp, q_sa: Array) -> Array:
-    """Transitions of the maximiser, shape (..., S, S)."""
+    """Transitions of the maximiser, shape (..., S, S).
+
+    Raises
+    ------
+    InputError
+        If ``q_sa`` is not one finite number per state and action.
+    """
+    q_sa = _action_values(mdp, q_sa)
     if mdp.tau > 0.0:
-        return policy_chain(mdp.P_sat, greedy(mdp, q_sa))
+        return policy_chain(mdp.P_sat, _greedy(mdp, q_sa))
     return chosen_rows(mdp.P_sat, q_sa.argmax(axis=-1))
 
 
@@ -162,7 +197,7 @@ class _Sweep:
 
 
 def _sweep(mdp: Mdp, modulus: Array, v_s: Array, q_sa: Array) -> _Sweep:
-    updated_s = optimal_backup(mdp, q_sa)
+    updated_s = _optimal_backup(mdp, q_sa)
     rounding = residual_rounding(mdp, v_s)
     error = (np.abs(updated_s - v_s).max(axis=-1) + rounding) / modulus
     return _Sweep(v_s, q_sa, updated_s, rounding, np.asarray(error), 4.0 * rounding / modulus)
@@ -181,12 +216,21 @@ def _modulus(mdp: Mdp) -> Array:
 
 
 def certified(mdp: Mdp, v_s: Array, q_sa: Array, iterations: int) -> Optimum:
-    """Attach the error bound to a value vector and its backup."""
+    """Attach the error bound to a value vector and its backup.
+
+    Raises
+    ------
+    InputError
+        If an array has not the shape of the MDP's values or action values, or is not finite.
+    """
+    q_sa = _action_values(mdp, q_sa)
+    v_s = _checked_values(mdp, v_s, "v_s")
+    iterations = whole("iterations", iterations, low=0)
     return _optimum(mdp, _sweep(mdp, _modulus(mdp), v_s, q_sa), iterations)
 
 
 def _optimum(mdp: Mdp, found: _Sweep, iterations: int) -> Optimum:
-    return Optimum(mdp, greedy(mdp, found.q_sa), found.v_s, found.q_sa, found.error, iterations)
+    return Optimum(mdp, _greedy(mdp, found.q_sa), found.v_s, found.q_sa, found.error, iterations)
 
 
 def _accepted(
@@ -194,7 +238,7 @@ def _accepted(
 ) -> Optimum:
     """Return the optimum if its error bound meets the tolerance; raise if it does not."""
     goal = found.goal(tolerance)
-    if (found.error > goal).any():
+    if not (found.error <= goal).all():
         raise ConvergenceError(
             f"{method} stopped after {iterations} iterations with an error bound of "
             f"{found.error.max():.3g} for a tolerance of {np.min(goal):.3g} (float64 attains "
@@ -207,8 +251,10 @@ def _checked_tolerance(tolerance: float | None) -> float | None:
     return None if tolerance is None else scalar("tolerance", tolerance, low=0.0)
 
 
-def _checked_values(mdp: Mdp, start_s: Array) -> Array:
-    return shaped("start_s", real_array("start_s", start_s), "(state,)", (mdp.n_states,))
+def _checked_values(mdp: Mdp, v_s: Array, name: str = "start_s") -> Array:
+    v_s = numbers(name, v_s, "(state,)", (mdp.n_states,))
+    agree(mdp, **{name: v_s.shape[:-1]})
+    return v_s
 
 
 def policy_iteration(
@@ -240,6 +286,7 @@ def policy_iteration(
         If ``start_sa`` is not a policy, ``start_s`` is not one number per state, both are given, or
         gamma is within rounding of 1.
     """
+    instance("mdp", mdp, Mdp)
     tolerance = _checked_tolerance(tolerance)
     max_iterations = whole("max_iterations", max_iterations, low=1)
     modulus = _modulus(mdp)
@@ -247,7 +294,7 @@ def policy_iteration(
         if start_s is not None:
             raise InputError("start_sa and start_s are both given: start from one of them")
         start_s = evaluate(mdp, start_sa).v_s
-    v_s = optimal_backup(mdp, mdp.r_sa) if start_s is None else _checked_values(mdp, start_s)
+    v_s = _optimal_backup(mdp, mdp.r_sa) if start_s is None else _checked_values(mdp, start_s)
     found = _sweep(mdp, modulus, v_s, backup(mdp, v_s))
     for iteration in range(max_iterations + 1):
         left_s = _beyond_rounding(found, found.updated_s)
@@ -293,6 +340,7 @@ def value_iteration(
     InputError
         If ``start_s`` is not one number per state, or gamma is within rounding of 1.
     """
+    instance("mdp", mdp, Mdp)
     tolerance = _checked_tolerance(tolerance)
     max_iterations = whole("max_iterations", max_iterations, low=1)
     modulus = _modulus(mdp)
@@ -337,9 +385,11 @@ def mirror_start(mdp: Mdp, pi_sa: Array | None = None) -> MirrorState:
     InputError
         If it is not a policy, or has a zero where the regulariser has no gradient.
     """
+    instance("mdp", mdp, Mdp)
     if pi_sa is None:
         pi_sa = np.full(mdp.r_sa.shape, 1.0 / mdp.n_actions)
     pi_sa = policy("pi_sa", pi_sa, (mdp.n_states, mdp.n_actions))
+    agree(mdp, pi_sa=pi_sa.shape[:-2])
     xi_sa = mdp.regularizer.gradient(pi_sa)
     if not np.isfinite(xi_sa).all():
         where = first(~np.isfinite(xi_sa))
@@ -356,7 +406,14 @@ def _mirror_update(mdp: Mdp, state: MirrorState, q_sa: Array, step: float) -> Mi
 
 
 def mirror_step(mdp: Mdp, state: MirrorState, step: float) -> MirrorState:
-    """One update of policy mirror descent (C.32) with step eta > 0."""
+    """One update of policy mirror descent (C.32) with step eta > 0.
+
+    Raises
+    ------
+    InputError
+        If the step is not positive, or the state has not the shape of the MDP's policies.
+    """
+    _checked_mirror(mdp, state)
     return _mirror_update(mdp, state, evaluate(mdp, state.pi_sa).q_sa, _checked_step(step))
 
 
@@ -364,8 +421,27 @@ def _checked_step(step: float) -> float:
     return scalar("step", step, low=0.0, open_low=True)
 
 
+def _checked_mirror(mdp: Mdp, state: MirrorState) -> None:
+    instance("mdp", mdp, Mdp)
+    instance("state", state, MirrorState)
+    xi_sa = numbers("xi_sa", state.xi_sa, "(state, action)", (mdp.n_states, mdp.n_actions))
+    agree(mdp, xi_sa=xi_sa.shape[:-2], pi_sa=np.shape(state.pi_sa)[:-2])
+
+
 def mirror_iterates(mdp: Mdp, state: MirrorState, step: float) -> Iterator[MirrorState]:
-    """All iterates of policy mirror descent after the given one."""
+    """All iterates of policy mirror descent after the given one.
+
+    Raises
+    ------
+    InputError
+        As :func:`mirror_step`, already by the call.
+    """
+    _checked_mirror(mdp, state)
+    policy("pi_sa", state.pi_sa, (mdp.n_states, mdp.n_actions))
+    return _mirror_iterates(mdp, state, _checked_step(step))
+
+
+def _mirror_iterates(mdp: Mdp, state: MirrorState, step: float) -> Iterator[MirrorState]:
     while True:
         state = mirror_step(mdp, state, step)
         yield state
@@ -404,6 +480,7 @@ def mirror_descent(
     InputError
         If the step is not positive or the start has no subgradient, or gamma is within rounding of 1.
     """
+    instance("mdp", mdp, Mdp)
     tolerance, step = _checked_tolerance(tolerance), _checked_step(step)
     max_iterations = whole("max_iterations", max_iterations, low=1)
     modulus = _modulus(mdp)

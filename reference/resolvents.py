@@ -20,7 +20,8 @@ from typing import Literal, Protocol
 import numpy as np
 from scipy.linalg import lu_factor, lu_solve
 
-from reference.validation import Array
+from reference.errors import InputError
+from reference.validation import Array, numbers, scalar, together
 
 UNIT = float(np.finfo(np.float64).eps) / 2.0
 """Unit roundoff u of float64: a rounded operation errs by at most u, relative to its result."""
@@ -39,7 +40,10 @@ _CORRECTIONS = 16
 
 
 class Resolvent(Protocol):
-    """(I - gamma P)^{-1} of a chain, applied from either side to vectors (..., S)."""
+    """(I - gamma P)^{-1} of a chain, applied from either side to vectors (..., S).
+
+    Both refuse what is no array of one finite number per state with an :class:`InputError`.
+    """
 
     def solve(self, c_s: Array) -> Array:
         """V with v = c + gamma P v."""
@@ -57,9 +61,11 @@ class _Factorized:
     lu: tuple[Array, np.ndarray]
 
     def solve(self, c_s: Array) -> Array:
+        c_s = numbers("c_s", c_s, "(state,)", self.lu[0].shape[-1:])
         return self._apply(c_s, trans=1)
 
     def solve_adjoint(self, mu_s: Array) -> Array:
+        mu_s = numbers("mu_s", mu_s, "(state,)", self.lu[0].shape[-1:])
         return self._apply(mu_s, trans=0)
 
     def _apply(self, b_s: Array, *, trans: Literal[0, 1]) -> Array:
@@ -79,9 +85,13 @@ class _Batch:
     system_st: Array
 
     def solve(self, c_s: Array) -> Array:
+        c_s = numbers("c_s", c_s, "(state,)", self.system_st.shape[-1:])
+        together(chain=self.system_st.shape[:-2], c_s=c_s.shape[:-1])
         return np.asarray(np.linalg.solve(self.system_st, c_s[..., None])[..., 0])
 
     def solve_adjoint(self, mu_s: Array) -> Array:
+        mu_s = numbers("mu_s", mu_s, "(state,)", self.system_st.shape[-1:])
+        together(chain=self.system_st.shape[:-2], mu_s=mu_s.shape[:-1])
         transposed = np.swapaxes(self.system_st, -1, -2)
         return np.asarray(np.linalg.solve(transposed, mu_s[..., None])[..., 0])
 
@@ -103,18 +113,20 @@ class _Mixing:
     stationary_s: Array
 
     def solve(self, c_s: Array) -> Array:
+        c_s = numbers("c_s", c_s, "(state,)", self.stationary_s.shape)
         ones = np.ones_like(self.stationary_s)
         found = self._corrected(c_s, self.P_st, self.stationary_s, ones)
         return self._factorized.solve(c_s) if found is None else found
 
     def solve_adjoint(self, mu_s: Array) -> Array:
+        mu_s = numbers("mu_s", mu_s, "(state,)", self.stationary_s.shape)
         ones = np.ones_like(self.stationary_s)
         found = self._corrected(mu_s, self.P_st.T, ones, self.stationary_s)
         return self._factorized.solve_adjoint(mu_s) if found is None else found
 
     @cached_property
     def _factorized(self) -> _Factorized:
-        return factorized(self.P_st, self.gamma)
+        return _factorized(self.P_st, self.gamma)
 
     def _corrected(self, b_s: Array, P_st: Array, left_s: Array, right_s: Array) -> Array | None:
         """x with x = b + gamma P x by corrections r + gamma / (1 - gamma) <left, r> right, or None."""
@@ -143,13 +155,52 @@ def _system(P_st: Array, gamma: float) -> Array:
     return system_st
 
 
-def factorized(P_st: Array, gamma: float) -> _Factorized:
-    """LU factors of one chain (S, S)."""
+def _chain(P_st: object, gamma: float) -> None:
+    """Check a chain without a look at its single entries: that takes one product."""
+    if not isinstance(P_st, np.ndarray) or P_st.dtype != np.float64:
+        kind = getattr(P_st, "dtype", type(P_st).__name__)
+        raise InputError(f"P_st is {kind}; it must be an array of float64: use np.asarray(P_st, float)")
+    if P_st.ndim < 2 or P_st.shape[-1] != P_st.shape[-2] or P_st.shape[-1] == 0:
+        raise InputError(
+            f"P_st has shape {P_st.shape}; its last axes are (state, next state) and must be equal and "
+            "positive: check their order"
+        )
+    gamma = scalar("gamma", gamma, low=0.0, high=1.0, open_high=True)
+    sums = P_st @ np.ones(P_st.shape[-1])
+    if not (np.isfinite(sums) & (gamma * sums < 1.0)).all():
+        raise InputError(
+            f"P_st has rows with the sums {sums.min():.17g} to {sums.max():.17g} for gamma = {gamma!r}; "
+            "gamma times each must be finite and below 1: give rows that sum to 1, or lower gamma"
+        )
+
+
+def _factorized(P_st: Array, gamma: float) -> _Factorized:
     return _Factorized(lu_factor(_system(P_st, gamma).T, overwrite_a=True, check_finite=False))
 
 
+def factorized(P_st: Array, gamma: float) -> _Factorized:
+    """LU factors of one chain (S, S).
+
+    Raises
+    ------
+    InputError
+        If it is not one chain, or gamma is not in [0, 1).
+    """
+    _chain(P_st, gamma)
+    if P_st.ndim > 2:
+        raise InputError(f"P_st has shape {P_st.shape}; give one chain (S, S), or use `resolvent`")
+    return _factorized(P_st, gamma)
+
+
 def resolvent(P_st: Array, gamma: float) -> Resolvent:
-    """Prepare the solves of one chain (S, S), or keep a batch of chains (..., S, S) as it is."""
+    """Prepare the solves of one chain (S, S), or keep a batch of chains (..., S, S) as it is.
+
+    Raises
+    ------
+    InputError
+        If ``P_st`` is no chain, or gamma is not in [0, 1).
+    """
+    _chain(P_st, gamma)
     if P_st.ndim > 2:
         return _Batch(_system(P_st, gamma))
     if len(P_st) >= LARGE:
@@ -158,9 +209,16 @@ def resolvent(P_st: Array, gamma: float) -> Resolvent:
             previous_s, w_s = w_s, w_s @ P_st
         if np.abs(w_s - previous_s).sum() <= _UNMIXED:
             return _Mixing(P_st, gamma, w_s)
-    return factorized(P_st, gamma)
+    return _factorized(P_st, gamma)
 
 
 def discounted_sum(P_st: Array, gamma: float, c_s: Array) -> Array:
-    """v = c + gamma P v, for one use of each chain: no factors are kept."""
+    """v = c + gamma P v, for one use of each chain: no factors are kept.
+
+    Raises
+    ------
+    InputError
+        If ``P_st`` is no chain, gamma is not in [0, 1) or ``c_s`` is not one number per state.
+    """
+    _chain(P_st, gamma)
     return _Batch(_system(P_st, gamma)).solve(c_s)

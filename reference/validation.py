@@ -1,7 +1,7 @@
 """Checks of what is given: what, where, why and the remedy, and never a silent repair."""
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -102,6 +102,11 @@ def distributions(
     return array
 
 
+def numbers(name: str, value: npt.ArrayLike, axes: str, shape: tuple[int, ...]) -> Array:
+    """Return a read-only copy of an array of real numbers with the given trailing axes, checked."""
+    return shaped(name, real_array(name, value), axes, shape)
+
+
 def probability_rows(name: str, value: npt.ArrayLike, axes: str, shape: tuple[int, ...]) -> Array:
     """Return a read-only copy of an array of distributions over its last axis, checked."""
     return distributions(name, shaped(name, real_array(name, value), axes, shape))
@@ -157,6 +162,8 @@ def together(**batches: tuple[int, ...]) -> tuple[int, ...]:
     InputError
         If they do not broadcast against each other.
     """
+    if not any(batches.values()):
+        return ()
     try:
         return np.broadcast_shapes(*batches.values())
     except ValueError as error:
@@ -199,6 +206,35 @@ def provides(name: str, value: object, contract: type) -> None:
             f"{name} is {type(value).__name__}; it must be a {contract.__name__}, "
             f"an object with {', '.join(wanted)}: see {contract.__module__}.{contract.__name__}"
         )
+
+
+def function(name: str, value: object) -> None:
+    """Check that a part can be called and is not a class.
+
+    Raises
+    ------
+    InputError
+        If it cannot, or is one.
+    """
+    if isinstance(value, type):
+        raise InputError(f"{name} is the class {value.__name__}; give an instance of it or a function")
+    if not callable(value):
+        raise InputError(f"{name} is {type(value).__name__}; it must be a callable: give a function")
+
+
+def several(name: str, values: object, count: int | None, remedy: str) -> tuple[Any, ...]:
+    """Return a tuple or list as a tuple, of ``count`` entries if given.
+
+    Raises
+    ------
+    InputError
+        If it is something else, such as one array, or has another length.
+    """
+    if not isinstance(values, tuple | list):
+        raise InputError(f"{name} is {type(values).__name__}; it must be a tuple: {remedy}")
+    if count is not None and len(values) != count:
+        raise InputError(f"{name} has the length {len(values)}, which must be {count}: {remedy}")
+    return tuple(values)
 
 
 def policy(name: str, value: npt.ArrayLike, shape: tuple[int, int]) -> Array:

@@ -17,6 +17,7 @@ from reference.algorithms.contract import Algorithm, State
 from reference.errors import InputError
 from reference.problems import storage
 from reference.problems.structure import given, is_record
+from reference.validation import instance, provides
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +34,10 @@ class Checkpoint:
     digests: dict[str, str]
     state: State
 
+    def __post_init__(self) -> None:
+        instance("digests", self.digests, dict)
+        instance("state", self.state, State)
+
 
 def fingerprint(value: object, name: str = "algorithm") -> dict[str, str]:
     """Digest every leaf of a tree of dataclasses, by its dotted name.
@@ -42,7 +47,13 @@ def fingerprint(value: object, name: str = "algorithm") -> dict[str, str]:
     InputError
         If a leaf has no lasting identity, such as a function defined in another one.
     """
+    instance("name", name, str)
     return dict(_leaves(name, value))
+
+
+def _path(path: str | PathLike[str]) -> None:
+    if not isinstance(path, str | PathLike):
+        raise InputError(f"path is {type(path).__name__}; give the name of a file or a pathlib.Path")
 
 
 def _leaves(name: str, value: object) -> Iterator[tuple[str, str]]:
@@ -76,6 +87,8 @@ def save(path: str | PathLike[str], algorithm: Algorithm[object], state: State) 
     InputError
         If a part of the algorithm cannot be recognised later, or the folder does not exist.
     """
+    _path(path)
+    provides("algorithm", algorithm, Algorithm)
     storage.save(path, Checkpoint(fingerprint(algorithm), state))
 
 
@@ -88,6 +101,8 @@ def load(path: str | PathLike[str], algorithm: Algorithm[object]) -> State:
         If the file is damaged or of another schema, or was written with another algorithm, problem or
         setting: the message names what differs.
     """
+    _path(path)
+    provides("algorithm", algorithm, Algorithm)
     found = storage.load(path, Checkpoint)
     # A leaf that only the file has comes with another class or length, which both have.
     now = fingerprint(algorithm)

@@ -1,16 +1,18 @@
 """What an algorithm is: a pure step on a frozen state, and a record of an iteration."""
 
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
-from reference.validation import Array, real_array, scalar, whole
+from reference.errors import InputError
+from reference.validation import Array, instance, provides, real_array, scalar, several, whole
 
 RecordT = TypeVar("RecordT")
 RecordT_co = TypeVar("RecordT_co", covariant=True)
 
 
+@runtime_checkable
 class Schedule(Protocol):
     """A positive number for each iteration: a step size or a penalty constant."""
 
@@ -34,8 +36,9 @@ class Constant:
     def __post_init__(self) -> None:
         object.__setattr__(self, "value", scalar("value", self.value, low=0.0, open_low=True))
 
-    def __call__(self, k: int) -> float:  # noqa: ARG002 - the contract's signature
+    def __call__(self, k: int) -> float:
         """The value."""
+        whole("k", k, low=0)
         return self.value
 
 
@@ -58,7 +61,13 @@ class Power:
 
     def __call__(self, k: int) -> float:
         """first (k + 1)^exponent."""
-        return float(self.first * (k + 1.0) ** self.exponent)
+        base = 1.0 + whole("k", k, low=0)
+        try:
+            return float(self.first * base**self.exponent)
+        except OverflowError as error:
+            raise InputError(
+                f"{self.first!r} * {base!r}**{self.exponent!r} is beyond float64: lower the exponent"
+            ) from error
 
 
 def scheduled(name: str, schedule: Schedule, k: int) -> float:
@@ -69,6 +78,7 @@ def scheduled(name: str, schedule: Schedule, k: int) -> float:
     InputError
         If it is not.
     """
+    provides(name, schedule, Schedule)
     return scalar(f"{name}({k})", schedule(k), low=0.0, open_low=True)
 
 
@@ -96,7 +106,8 @@ class State:
     Raises
     ------
     InputError
-        If an array has entries that are not finite, as after steps that are too long.
+        If ``k`` is not a whole number, ``y`` or ``oracle`` no tuple, or an array has entries that are
+        not finite, as after steps that are too long.
     """
 
     k: int
@@ -108,7 +119,7 @@ class State:
         object.__setattr__(self, "k", whole("k", self.k, low=0))
         object.__setattr__(self, "x", _frozen("x", self.x))
         for name in ("y", "oracle"):
-            arrays = getattr(self, name)
+            arrays = several(name, getattr(self, name), None, "give one array per policy")
             frozen = tuple(_frozen(f"{name}[{i}]", array) for i, array in enumerate(arrays))
             object.__setattr__(self, name, frozen)
 
@@ -131,6 +142,7 @@ class Record:
     penalty: Array
 
 
+@runtime_checkable
 class Algorithm(Protocol[RecordT_co]):
     """An iterative algorithm."""
 
@@ -171,6 +183,8 @@ def run(
     InputError
         If a number is negative or not whole, or an iterate is no longer finite.
     """
+    provides("algorithm", algorithm, Algorithm)
+    instance("state", state, State)
     whole("iterations", iterations, low=0)
     whole("record_every", record_every, low=0)
     records: list[RecordT] = []

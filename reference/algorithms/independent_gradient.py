@@ -18,7 +18,7 @@ from reference.algorithms.contract import Record, Schedule, State, scheduled
 from reference.algorithms.players import own_evaluations
 from reference.evaluation import policy_gradient
 from reference.penalties.contract import Penalty
-from reference.validation import Array
+from reference.validation import Array, instance, provides
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,12 +34,24 @@ class IndependentGradient(Generic[ProblemT]):
         The step alpha; ``None`` holds x fixed.
     step_y : Schedule
         The step beta.
+
+    Raises
+    ------
+    InputError
+        If a part is of another kind.
     """
 
     bilevel: Bilevel[ProblemT]
     penalty: Penalty[ProblemT]
     step_x: Schedule | None
     step_y: Schedule
+
+    def __post_init__(self) -> None:
+        instance("bilevel", self.bilevel, Bilevel)
+        instance("penalty", self.penalty, Penalty)
+        if self.step_x is not None:
+            provides("step_x", self.step_x, Schedule)
+        provides("step_y", self.step_y, Schedule)
 
     def start(self, x: Array, y: tuple[Array, ...] | None = None) -> State:
         """First state; the policies begin uniform if not given.
@@ -52,7 +64,16 @@ class IndependentGradient(Generic[ProblemT]):
         return State(0, *self.bilevel.start(x, y))
 
     def step(self, state: State) -> State:
-        """One simultaneous update."""
+        """One simultaneous update.
+
+        Raises
+        ------
+        InputError
+            If the state belongs to another problem, or the next one is not finite.
+        NotDifferentiableError
+            If an entropy meets a zero of a directly parameterised policy.
+        """
+        instance("state", state, State)
         bilevel, x, y = self.bilevel, state.x, state.y
         own = own_evaluations(bilevel.problem.at(x), bilevel.policies(y))
         ascent = bilevel.pulled_to_y(y, tuple(policy_gradient(e) for e in own))
@@ -67,5 +88,11 @@ class IndependentGradient(Generic[ProblemT]):
         )
 
     def record(self, state: State, following: State) -> Record:  # noqa: ARG002 - the contract
-        """Upper objective and exact penalty."""
+        """Upper objective and exact penalty.
+
+        Raises
+        ------
+        InputError
+            As :meth:`Bilevel.record`.
+        """
         return self.bilevel.record(self.penalty, state)

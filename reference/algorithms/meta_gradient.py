@@ -34,12 +34,12 @@ from reference.algorithms.bilevel import Bilevel, ProblemT
 from reference.algorithms.contract import Record, Schedule, State, scheduled
 from reference.algorithms.players import own_evaluations, pulled
 from reference.contractions import arrivals
-from reference.domains import Domain, Euclidean, Simplices
+from reference.domains import Domain, Euclidean, Simplices, member, point
 from reference.errors import InputError
 from reference.evaluation import PolicyEvaluation, policy_gradient
 from reference.penalties.contract import Penalty
 from reference.policies import DirectPolicy, PolicyMap, SoftmaxPolicy
-from reference.validation import Array
+from reference.validation import Array, instance, numbers, provides, scalar, together
 
 
 def pushforward(policy_map: PolicyMap, y: Array, u: Array) -> Array:
@@ -50,13 +50,14 @@ def pushforward(policy_map: PolicyMap, y: Array, u: Array) -> Array:
     Raises
     ------
     InputError
-        If the policy map is another one.
+        If the policy map is another one, or an array has another shape than its parameters.
     """
     if not isinstance(policy_map, DirectPolicy | SoftmaxPolicy):
         raise InputError(
             f"the meta-gradient differentiates DirectPolicy and SoftmaxPolicy, not "
             f"{type(policy_map).__name__}: its Jacobian need not be symmetric"
         )
+    y, u = point("y", y, policy_map.domain), point("u", u, policy_map.domain)
     return policy_map.pullback(y, u)
 
 
@@ -66,8 +67,11 @@ def through_projection(domain: Domain, projected: Array, u: Array) -> Array:
     Raises
     ------
     InputError
-        If the domain is neither a Euclidean space nor a product of simplices.
+        If the domain is neither a Euclidean space nor a product of simplices, or an array has another
+        shape than its points.
     """
+    provides("domain", domain, Domain)
+    u = point("u", u, domain)
     if isinstance(domain, Euclidean):
         return u
     if not isinstance(domain, Simplices):
@@ -75,6 +79,7 @@ def through_projection(domain: Domain, projected: Array, u: Array) -> Array:
             f"the projection onto {type(domain).__name__} is not differentiated here: parameters of "
             "policies live in a Euclidean space or in simplices"
         )
+    projected = member("projected", projected, domain)
     inside = projected > 0.0
     mean = np.where(inside, u, 0.0).sum(axis=-1, keepdims=True) / inside.sum(axis=-1, keepdims=True)
     return np.where(inside, u - mean, 0.0)
@@ -88,7 +93,15 @@ def derivative_terms(own: PolicyEvaluation, eta_sa: Array) -> tuple[Array, Array
     own : PolicyEvaluation
     eta_sa : (..., S, A)
         The direction eta in which the policy moves.
+
+    Raises
+    ------
+    InputError
+        If eta has another shape than the policy.
     """
+    instance("own", own, PolicyEvaluation)
+    eta_sa = numbers("eta_sa", eta_sa, "(state, action)", own.pi_sa.shape[-2:])
+    together(eta_sa=eta_sa.shape[:-2], evaluation=own.v_s.shape[:-1])
     mdp, pi_sa = own.mdp, own.pi_sa
     # Where a softmax underflows to zero, the entropy's gradient is infinite and eta zero.
     gradient_sa = np.where(pi_sa > 0.0, mdp.regularizer.gradient(pi_sa), 0.0)
@@ -116,10 +129,13 @@ def look_ahead(
     Raises
     ------
     InputError
-        If a policy is parameterised by something else than DirectPolicy or SoftmaxPolicy.
+        If a policy is parameterised by something else than DirectPolicy or SoftmaxPolicy, x is outside
+        its domain, y has not one array per player, or the step is not positive.
     NotDifferentiableError
         If an entropy meets a zero of a directly parameterised policy.
     """
+    instance("bilevel", bilevel, Bilevel)
+    beta = scalar("beta", beta, low=0.0, open_low=True)
     policies = bilevel.policies(y)
     own = own_evaluations(bilevel.problem.at(x), policies)
     ascent = bilevel.pulled_to_y(y, tuple(policy_gradient(e) for e in own))
@@ -146,12 +162,23 @@ class MetaGradient(Generic[ProblemT]):
         The step alpha.
     step_y : Schedule
         The inner step beta.
+
+    Raises
+    ------
+    InputError
+        If a part is of another kind.
     """
 
     bilevel: Bilevel[ProblemT]
     penalty: Penalty[ProblemT]
     step_x: Schedule
     step_y: Schedule
+
+    def __post_init__(self) -> None:
+        instance("bilevel", self.bilevel, Bilevel)
+        instance("penalty", self.penalty, Penalty)
+        provides("step_x", self.step_x, Schedule)
+        provides("step_y", self.step_y, Schedule)
 
     def start(self, x: Array, y: tuple[Array, ...] | None = None) -> State:
         """First state; the policies begin uniform if not given.
@@ -164,7 +191,16 @@ class MetaGradient(Generic[ProblemT]):
         return State(0, *self.bilevel.start(x, y))
 
     def step(self, state: State) -> State:
-        """One inner step of the players, and one step of x through it."""
+        """One inner step of the players, and one step of x through it.
+
+        Raises
+        ------
+        InputError
+            If the state belongs to another problem, or the next one is not finite.
+        NotDifferentiableError
+            If an entropy meets a zero of a directly parameterised policy.
+        """
+        instance("state", state, State)
         beta = scheduled("step_y", self.step_y, state.k)
         alpha = scheduled("step_x", self.step_x, state.k)
         gradient, ahead = look_ahead(self.bilevel, state.x, state.y, beta)
@@ -172,5 +208,11 @@ class MetaGradient(Generic[ProblemT]):
         return State(state.k + 1, x, ahead)
 
     def record(self, state: State, following: State) -> Record:  # noqa: ARG002 - the contract
-        """Upper objective and exact penalty."""
+        """Upper objective and exact penalty.
+
+        Raises
+        ------
+        InputError
+            As :meth:`Bilevel.record`.
+        """
         return self.bilevel.record(self.penalty, state)

@@ -11,11 +11,12 @@ step would go nowhere from a fresh start).  Per outer iteration it makes T inner
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from reference.evaluation import evaluate, parameter_policy_gradient
+from reference.domains import point
+from reference.evaluation import agree, evaluate, parameter_policy_gradient
 from reference.optimality import MirrorState, mirror_start, mirror_step, policy_iteration
 from reference.policies import PolicyMap
 from reference.problems.mdp import Mdp
-from reference.validation import Array, policy, provides, scalar, whole
+from reference.validation import Array, instance, numbers, policy, provides, scalar, shaped, whole
 
 
 @runtime_checkable
@@ -35,21 +36,31 @@ class Oracle(Protocol):
         ...
 
 
+def _finite(mdp: Mdp, state: Array) -> Array:
+    """A dual point (..., S, A) of finite numbers, with the leading axes of the MDP."""
+    instance("mdp", mdp, Mdp)
+    state = numbers("state", state, "(state, action)", (mdp.n_states, mdp.n_actions))
+    agree(mdp, state=state.shape[:-2])
+    return state
+
+
 @dataclass(frozen=True)
 class Exact:
     """Policy iteration; raises where the optimal policy is not unique."""
 
     def start(self, mdp: Mdp, pi_sa: Array) -> Array:
         """The policy, from which the first policy iteration begins."""
+        instance("mdp", mdp, Mdp)
         return policy("pi_sa", pi_sa, (mdp.n_states, mdp.n_actions))
 
     def improve(self, mdp: Mdp, state: Array) -> Array:
         """The optimal policy."""
         return policy_iteration(mdp, start_sa=state).unique_policy()
 
-    def policy(self, mdp: Mdp, state: Array) -> Array:  # noqa: ARG002 - the contract's signature
-        """The state itself."""
-        return state
+    def policy(self, mdp: Mdp, state: Array) -> Array:
+        """The state itself, which must be a policy."""
+        instance("mdp", mdp, Mdp)
+        return policy("state", state, (mdp.n_states, mdp.n_actions))
 
 
 @dataclass(frozen=True)
@@ -82,14 +93,14 @@ class MirrorDescent:
 
     def improve(self, mdp: Mdp, state: Array) -> Array:
         """T updates."""
-        mirror = MirrorState(state, self.policy(mdp, state))
+        mirror = MirrorState(_finite(mdp, state), self.policy(mdp, state))
         for _ in range(self.steps):
             mirror = mirror_step(mdp, mirror, self.step)
         return mirror.xi_sa
 
     def policy(self, mdp: Mdp, state: Array) -> Array:
         """argmax_p <p, xi> - h(p)."""
-        return mdp.regularizer.argmax(state, 1.0)
+        return mdp.regularizer.argmax(_finite(mdp, state), 1.0)
 
 
 @dataclass(frozen=True)
@@ -121,16 +132,23 @@ class PolicyGradient:
 
     def start(self, mdp: Mdp, pi_sa: Array) -> Array:
         """Parameters of the policy."""
+        instance("mdp", mdp, Mdp)
         return self.policy_map.inverse(policy("pi_sa", pi_sa, (mdp.n_states, mdp.n_actions)))
 
     def improve(self, mdp: Mdp, state: Array) -> Array:
         """T updates."""
+        state = self._parameters(mdp, state)
         for _ in range(self.steps):
             own = evaluate(mdp, self.policy_map(state))
             ascent = parameter_policy_gradient(own, self.policy_map, state)
             state = self.policy_map.domain.project(state + self.step * ascent)
         return state
 
-    def policy(self, mdp: Mdp, state: Array) -> Array:  # noqa: ARG002 - the contract's signature
+    def policy(self, mdp: Mdp, state: Array) -> Array:
         """pi_y."""
-        return self.policy_map(state)
+        pi_sa = self.policy_map(self._parameters(mdp, state))
+        return shaped("the policy", pi_sa, "(state, action)", (mdp.n_states, mdp.n_actions))
+
+    def _parameters(self, mdp: Mdp, state: Array) -> Array:
+        instance("mdp", mdp, Mdp)
+        return point("state", state, self.policy_map.domain)

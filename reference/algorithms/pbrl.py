@@ -32,7 +32,7 @@ from reference.errors import InputError
 from reference.evaluated import Evaluated
 from reference.penalties.contract import Penalty
 from reference.problems.mdp import Mdp
-from reference.validation import Array, provides
+from reference.validation import Array, function, instance, provides, several
 
 
 class Estimator(Protocol):
@@ -60,7 +60,13 @@ def plug_in(
     """The companions in place of the exact ones, throughout: (C.29), Section 5.3.
 
     For the Bellman penalty the gradient in the policy then has the companion's Q, not Q*.
+
+    Raises
+    ------
+    InputError
+        As the penalty, for a wrong point or number of policies or companions.
     """
+    instance("penalty", penalty, Penalty)
     return penalty.evaluate(problem, x, policies, companions)
 
 
@@ -75,7 +81,13 @@ def exact_in_policies(
 
     For the Bellman penalty this needs Q*, so it solves the lower level exactly.  For the value
     penalty it is the same as :func:`plug_in`, whose gradient in the policy needs no companion.
+
+    Raises
+    ------
+    InputError
+        As the penalty, for a wrong point or number of policies or companions.
     """
+    instance("penalty", penalty, Penalty)
     estimate = penalty.evaluate(problem, x, policies, companions)
     exact = penalty.evaluate(problem, x, policies, penalty.companions(problem, x, policies))
     return Evaluated(estimate.value, estimate.grad_x, exact.grad_policies)
@@ -128,7 +140,7 @@ class Pbrl(Generic[ProblemT]):
     Raises
     ------
     InputError
-        If the number of oracles is not that of the players.
+        If a part is of another kind, or the number of oracles is not that of the players.
     """
 
     bilevel: Bilevel[ProblemT]
@@ -139,6 +151,12 @@ class Pbrl(Generic[ProblemT]):
     estimator: Estimator = plug_in
 
     def __post_init__(self) -> None:
+        instance("bilevel", self.bilevel, Bilevel)
+        instance("penalty", self.penalty, Penalty)
+        provides("step_size", self.step_size, Schedule)
+        provides("strength", self.strength, Schedule)
+        function("estimator", self.estimator)
+        several("oracles", self.oracles, None, "give one oracle per player")
         if len(self.oracles) != len(self.bilevel.policy_maps):
             raise InputError(
                 f"oracles has {len(self.oracles)} oracles and there are "
@@ -162,7 +180,16 @@ class Pbrl(Generic[ProblemT]):
         return State(0, x, y, tuple(oracle.start(mdp, pi) for oracle, mdp, pi in states))
 
     def step(self, state: State) -> State:
-        """One call of each oracle and one update (4.4), (5.12)."""
+        """One call of each oracle and one update (4.4), (5.12).
+
+        Raises
+        ------
+        InputError
+            If the state belongs to another problem or other oracles, or the next one is not finite.
+        NotDifferentiableError
+            If an entropy meets a zero of a directly parameterised policy.
+        """
+        self._checked(state)
         bilevel = self.bilevel
         policies = bilevel.policies(state.y)
         mdps = views(bilevel.problem.at(state.x), policies)
@@ -177,7 +204,17 @@ class Pbrl(Generic[ProblemT]):
         return State(state.k + 1, x, y, improved)
 
     def record(self, state: State, following: State) -> PbrlRecord:
-        """Exact quantities of the iteration between two states."""
+        """Exact quantities of the iteration between two states.
+
+        Raises
+        ------
+        InputError
+            If a state belongs to another problem or other oracles.
+        NotDifferentiableError
+            If the exact companions are not unique, at tau = 0.
+        """
+        self._checked(state)
+        self._checked(following, "following")
         bilevel, x, y = self.bilevel, state.x, state.y
         policies = bilevel.policies(y)
         mdps = views(bilevel.problem.at(x), policies)
@@ -206,6 +243,12 @@ class Pbrl(Generic[ProblemT]):
             error,
             20.0 * strength**2 * error**2,
             moved**2 / alpha**2,
+        )
+
+    def _checked(self, state: State, name: str = "state") -> None:
+        instance(name, state, State)
+        several(
+            f"{name}.oracle", state.oracle, len(self.oracles), "use a state of this algorithm's start"
         )
 
     def _estimate(
@@ -241,6 +284,9 @@ def oracle_accuracy(records: Sequence[PbrlRecord]) -> tuple[Array, Array]:
     InputError
         If the records are not those of consecutive iterations.
     """
+    several("records", records, None, "give the records of a run")
+    for i, record in enumerate(records):
+        instance(f"records[{i}]", record, PbrlRecord)
     if not records or any(b.k != a.k + 1 for a, b in itertools.pairwise(records)):
         raise InputError(
             "running averages need the records of consecutive iterations: run with record_every=1"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from reference.evaluated import Evaluated
-from reference.validation import Array
+from reference.validation import Array, function, instance
 
 ProblemT_contra = TypeVar("ProblemT_contra", contravariant=True)
 
@@ -32,8 +32,18 @@ class Objective(Generic[ProblemT_contra]):
     source : str
         Number of the equation in the paper.
     evaluate : Evaluate
+
+    Raises
+    ------
+    InputError
+        If name or source is no text, or ``evaluate`` no function.
     """
 
     name: str
     source: str
     evaluate: Evaluate[ProblemT_contra]
+
+    def __post_init__(self) -> None:
+        instance("name", self.name, str)
+        instance("source", self.source, str)
+        function("evaluate", self.evaluate)

@@ -21,7 +21,7 @@ from reference.objectives.contract import Objective
 from reference.problems.incentive_design import IncentiveDesign
 from reference.problems.zero_sum_game import ZeroSumGame
 from reference.regularizers import Quadratic
-from reference.validation import Array
+from reference.validation import Array, instance, several
 
 
 def designer_loss(problem: IncentiveDesign, x: Array, pi_sa: Array, pi_sb: Array) -> Evaluated:
@@ -38,6 +38,7 @@ def designer_loss(problem: IncentiveDesign, x: Array, pi_sa: Array, pi_sb: Array
     InputError
         If x is outside its domain or an array is not a policy of the game's shape.
     """
+    instance("problem", problem, IncentiveDesign)
     x = member("x", x, problem.domain)
     game = problem.at(x)
     designer = ZeroSumGame.unchecked(
@@ -55,7 +56,7 @@ def designer_loss(problem: IncentiveDesign, x: Array, pi_sa: Array, pi_sb: Array
 
 
 def _evaluate(problem: IncentiveDesign, x: Array, policies: tuple[Array, ...]) -> Evaluated:
-    pi_sa, pi_sb = policies
+    pi_sa, pi_sb = several("policies", policies, 2, "give one per player: (pi_sa, pi_sb)")
     return designer_loss(problem, x, pi_sa, pi_sb)
 
 

@@ -12,7 +12,7 @@ from reference.evaluated import Evaluated
 from reference.evaluation import evaluate, policy_gradient
 from reference.objectives.contract import Objective
 from reference.problems.reward_shaping import RewardShaping
-from reference.validation import Array
+from reference.validation import Array, instance, several
 
 
 def original_loss(problem: RewardShaping, x: Array, pi_sa: Array) -> Evaluated:
@@ -29,13 +29,14 @@ def original_loss(problem: RewardShaping, x: Array, pi_sa: Array) -> Evaluated:
     InputError
         If x is outside its domain or ``pi_sa`` is not a policy of the MDP's shape.
     """
+    instance("problem", problem, RewardShaping)
     x = member("x", x, problem.domain)
     own = evaluate(problem.original, pi_sa)
     return Evaluated(-own.value, np.zeros_like(x), (-policy_gradient(own),))
 
 
 def _evaluate(problem: RewardShaping, x: Array, policies: tuple[Array, ...]) -> Evaluated:
-    (pi_sa,) = policies
+    (pi_sa,) = several("policies", policies, 1, "give one policy: (pi_sa,)")
     return original_loss(problem, x, pi_sa)
 
 

@@ -35,7 +35,7 @@ from reference.errors import InputError
 from reference.evaluated import Evaluated
 from reference.objectives.contract import Objective
 from reference.problems.rlhf import Rlhf
-from reference.validation import Array, policy
+from reference.validation import Array, instance, numbers, policy, several, whole
 
 MAX_CLASSES = 10_000
 """Default limit on classes: the loss sums over their square, here 1e8 pairs."""
@@ -80,11 +80,15 @@ class SegmentClasses:
         return int(self.members_cl.shape[1])
 
     def from_first(self, mu_s: Array) -> Array:
-        """sum_s K(c, s) mu(s), shape (C,)."""
+        """sum_s K(c, s) mu(s), shape (C,); refuses what is not one number per state."""
+        mu_s = numbers("mu_s", mu_s, "(state,)", self.P_sat.shape[:1])
+        _alone("mu_s", mu_s, 1)
         return _total(self.class_e, self.weight_e * mu_s[self.first_e], self.count)
 
     def to_first(self, g_c: Array) -> Array:
-        """sum_c K(c, s) g(c), shape (S,)."""
+        """sum_c K(c, s) g(c), shape (S,); refuses what is not one number per class."""
+        g_c = numbers("g_c", g_c, "(class,)", (self.count,))
+        _alone("g_c", g_c, 1)
         return _total(self.first_e, self.weight_e * g_c[self.class_e], self.P_sat.shape[0])
 
 
@@ -104,8 +108,11 @@ def segment_classes(
     Raises
     ------
     InputError
-        If the problem has batch axes, or a limit is exceeded.
+        If the problem has batch axes, or a limit is exceeded or not a whole number.
     """
+    instance("problem", problem, Rlhf)
+    max_classes = whole("max_classes", max_classes, low=1)
+    max_rows = whole("max_rows", max_rows, low=1)
     P_sat = problem.at(some_point(problem.domain)).P_sat
     _alone("P_sat", P_sat, 3)
     n_states, n_actions, _ = P_sat.shape
@@ -196,17 +203,20 @@ def preference_loss(
         If x is outside its domain, ``pi_sa`` is not a policy, something has batch axes, or the classes
         do not belong to this problem.
     """
+    instance("problem", problem, Rlhf)
+    if classes is not None:
+        instance("classes", classes, SegmentClasses)
     x = member("x", x, problem.domain)
     mdp = problem.at(x)
+    pi_sa = policy("pi_sa", pi_sa, (mdp.n_states, mdp.n_actions))
     for name, array, axes in (
         ("x", x, len(problem.domain.shape)),
-        ("pi_sa", np.asarray(pi_sa), 2),
+        ("pi_sa", pi_sa, 2),
         ("r_true_sa", problem.r_true_sa, 2),
         ("r_sa", mdp.r_sa, 2),
         ("rho_s", mdp.rho_s, 1),
     ):
         _alone(name, array, axes)
-    pi_sa = policy("pi_sa", pi_sa, (mdp.n_states, mdp.n_actions))
     classes = segment_classes(problem) if classes is None else classes
     _same_transitions(mdp.P_sat, classes.P_sat)
     if classes.segment_length != problem.segment_length:
@@ -285,13 +295,23 @@ def _delay_gradient(P_sat: Array, pi_sa: Array, mu_ks: list[Array], u_s: Array) 
 
 @dataclass(frozen=True, eq=False)
 class PreferenceLoss:
-    """The evaluation of an objective, with or without enumerated classes."""
+    """The evaluation of an objective, with or without enumerated classes.
+
+    Raises
+    ------
+    InputError
+        If the classes are something else.
+    """
 
     classes: SegmentClasses | None = None
 
+    def __post_init__(self) -> None:
+        if self.classes is not None:
+            instance("classes", self.classes, SegmentClasses)
+
     def __call__(self, problem: Rlhf, x: Array, policies: tuple[Array, ...]) -> Evaluated:
         """Evaluate :func:`preference_loss` at the one policy."""
-        (pi_sa,) = policies
+        (pi_sa,) = several("policies", policies, 1, "give one policy: (pi_sa,)")
         return preference_loss(problem, x, pi_sa, self.classes)
 
 
@@ -309,6 +329,7 @@ def objective(problem: Rlhf, classes: SegmentClasses | None = None) -> Objective
     InputError
         As :func:`segment_classes`.
     """
+    instance("problem", problem, Rlhf)
     bound = segment_classes(problem) if classes is None else classes
     return Objective[Rlhf]("rlhf", "(2.5)", PreferenceLoss(bound))
 

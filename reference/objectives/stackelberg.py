@@ -21,7 +21,7 @@ from reference.objectives.contract import Objective
 from reference.problems.stackelberg import StackelbergGame
 from reference.problems.zero_sum_game import ZeroSumGame
 from reference.regularizers import Quadratic
-from reference.validation import Array
+from reference.validation import Array, instance, several
 
 
 def leader_loss(game: StackelbergGame, x: Array, pi_sb: Array) -> Evaluated:
@@ -41,6 +41,7 @@ def leader_loss(game: StackelbergGame, x: Array, pi_sb: Array) -> Evaluated:
     NotDifferentiableError
         If the leader's entropy meets a zero of a directly parameterised policy.
     """
+    instance("game", game, StackelbergGame)
     x = member("x", x, game.domain)
     pi_sa = game.leader(x)
     h = game.regularizer_leader
@@ -65,7 +66,7 @@ def leader_loss(game: StackelbergGame, x: Array, pi_sb: Array) -> Evaluated:
 
 
 def _evaluate(problem: StackelbergGame, x: Array, policies: tuple[Array, ...]) -> Evaluated:
-    (pi_sb,) = policies
+    (pi_sb,) = several("policies", policies, 1, "give the follower's: (pi_sb,)")
     return leader_loss(problem, x, pi_sb)
 
 

@@ -14,11 +14,11 @@ algorithm has: pass the two apart to see what that changes.
 import numpy as np
 
 from reference.evaluated import Evaluated
-from reference.evaluation import evaluate, q_gradient_x
+from reference.evaluation import agree, evaluate, q_gradient_x
 from reference.optimality import policy_iteration
-from reference.penalties.contract import Penalty, start_everywhere
+from reference.penalties.contract import Penalty, lower_mdp
 from reference.problems.mdp import ParametricMdp
-from reference.validation import Array, policy
+from reference.validation import Array, policy, several
 
 
 def bellman_penalty(lower: ParametricMdp, x: Array, pi_sa: Array, companion_sa: Array) -> Evaluated:
@@ -37,10 +37,10 @@ def bellman_penalty(lower: ParametricMdp, x: Array, pi_sa: Array, companion_sa: 
     InputError
         If rho has a zero, x is outside its domain, or a policy is not one.
     """
-    mdp = lower.at(x)
-    start_everywhere(mdp.rho_s)
+    mdp = lower_mdp(lower, x)
     pi_sa = policy("pi_sa", pi_sa, (mdp.n_states, mdp.n_actions))
     best = evaluate(mdp, companion_sa)
+    agree(mdp, pi_sa=pi_sa.shape[:-2], companion_sa=best.pi_sa.shape[:-2])
     h = mdp.regularizer
     gap_s = ((best.pi_sa - pi_sa) * best.q_sa).sum(axis=-1)
     gap_s = gap_s - mdp.tau * (h.value(best.pi_sa) - h.value(pi_sa))
@@ -52,12 +52,13 @@ def bellman_penalty(lower: ParametricMdp, x: Array, pi_sa: Array, companion_sa: 
 def _evaluate(
     lower: ParametricMdp, x: Array, policies: tuple[Array, ...], companions: tuple[Array, ...]
 ) -> Evaluated:
-    (pi_sa,), (companion_sa,) = policies, companions
+    (pi_sa,) = several("policies", policies, 1, "give one policy: (pi_sa,)")
+    (companion_sa,) = several("companions", companions, 1, "give one companion: (pi_sa,)")
     return bellman_penalty(lower, x, pi_sa, companion_sa)
 
 
 def _optimal(lower: ParametricMdp, x: Array, policies: tuple[Array, ...]) -> tuple[Array, ...]:  # noqa: ARG001
-    return (policy_iteration(lower.at(x)).unique_policy(),)
+    return (policy_iteration(lower_mdp(lower, x)).unique_policy(),)
 
 
 PENALTY = Penalty[ParametricMdp]("bellman", "(3.5)", _evaluate, _optimal)

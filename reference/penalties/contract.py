@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from reference.evaluated import Evaluated
-from reference.validation import Array, positive
+from reference.problems.mdp import Mdp, ParametricMdp
+from reference.validation import Array, function, instance, positive, provides, real_array
 
 LowerT_contra = TypeVar("LowerT_contra", contravariant=True)
 
@@ -44,12 +45,23 @@ class Penalty(Generic[LowerT_contra]):
         Number of the equation in the paper.
     evaluate : Evaluate
     companions : Companions
+
+    Raises
+    ------
+    InputError
+        If name or source is no text, or a part is no function.
     """
 
     name: str
     source: str
     evaluate: Evaluate[LowerT_contra]
     companions: Companions[LowerT_contra]
+
+    def __post_init__(self) -> None:
+        instance("name", self.name, str)
+        instance("source", self.source, str)
+        function("evaluate", self.evaluate)
+        function("companions", self.companions)
 
     def exact(self, lower: LowerT_contra, x: Array, policies: tuple[Array, ...]) -> Evaluated:
         """Evaluate at the exact companions."""
@@ -66,7 +78,21 @@ def start_everywhere(rho_s: Array) -> Array:
     """
     return positive(
         "rho_s",
-        rho_s,
+        real_array("rho_s", rho_s),
         "a penalty vanishes only at optimal policies if every state has start probability",
         "mix rho_s with the uniform distribution",
     )
+
+
+def lower_mdp(lower: ParametricMdp, x: Array) -> Mdp:
+    """Return the MDP at x, by which a penalty is defined.
+
+    Raises
+    ------
+    InputError
+        If the lower level is no parametric MDP, x is outside its domain, or rho has a zero.
+    """
+    provides("lower", lower, ParametricMdp)
+    mdp = instance("lower.at(x)", lower.at(x), Mdp)
+    start_everywhere(mdp.rho_s)
+    return mdp

@@ -14,11 +14,11 @@ companions give the estimator of Section 5.3.
 import numpy as np
 
 from reference.evaluated import Evaluated
-from reference.evaluation import evaluate_pairs, joint_backup, joint_policy_gradients
+from reference.evaluation import agree, evaluate_pairs, joint_backup, joint_policy_gradients
 from reference.optimality import policy_iteration
 from reference.penalties.contract import Penalty, start_everywhere
-from reference.problems.zero_sum_game import ParametricGame
-from reference.validation import Array
+from reference.problems.zero_sum_game import ParametricGame, ZeroSumGame
+from reference.validation import Array, instance, policy, provides, several
 
 
 def nikaido_isoda(
@@ -47,8 +47,7 @@ def nikaido_isoda(
     InputError
         If rho has a zero, x is outside its domain, or a policy is not one.
     """
-    game = lower.at(x)
-    start_everywhere(game.rho_s)
+    game = _game(lower, x)
     best_1, best_2 = evaluate_pairs(game, [(companion_sa, pi_sb), (pi_sa, companion_sb)])
     v_ks = np.stack([best_1.v_s, best_2.v_s], axis=-2)
     q_ksab = joint_backup(game, v_ks)
@@ -65,15 +64,33 @@ def nikaido_isoda(
     return Evaluated(best_1.value - best_2.value, grad_x, (-grad_1, grad_2))
 
 
+def _game(lower: ParametricGame, x: Array) -> ZeroSumGame:
+    provides("lower", lower, ParametricGame)
+    game = instance("lower.at(x)", lower.at(x), ZeroSumGame)
+    start_everywhere(game.rho_s)
+    return game
+
+
+_TWO = "give one per player: (pi_sa, pi_sb)"
+
+
 def _evaluate(
     lower: ParametricGame, x: Array, policies: tuple[Array, ...], companions: tuple[Array, ...]
 ) -> Evaluated:
-    return nikaido_isoda(lower, x, *policies, *companions)
+    pi_sa, pi_sb = several("policies", policies, 2, _TWO)
+    companion_sa, companion_sb = several("companions", companions, 2, _TWO)
+    return nikaido_isoda(lower, x, pi_sa, pi_sb, companion_sa, companion_sb)
 
 
 def _best_responses(lower: ParametricGame, x: Array, policies: tuple[Array, ...]) -> tuple[Array, ...]:
-    game = lower.at(x)
-    pi_sa, pi_sb = policies
+    game = _game(lower, x)
+    pi_sa, pi_sb = (
+        policy(name, pi, (game.n_states, n))
+        for name, pi, n in zip(
+            ("pi_sa", "pi_sb"), several("policies", policies, 2, _TWO), game.n_actions, strict=True
+        )
+    )
+    agree(game, pi_sa=pi_sa.shape[:-2], pi_sb=pi_sb.shape[:-2])
     return (
         policy_iteration(game.for_player_1(pi_sb)).unique_policy(),
         policy_iteration(game.for_player_2(pi_sa)).unique_policy(),

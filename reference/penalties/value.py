@@ -16,9 +16,9 @@ import numpy as np
 from reference.evaluated import Evaluated
 from reference.evaluation import evaluate_all, policy_gradient
 from reference.optimality import policy_iteration
-from reference.penalties.contract import Penalty, start_everywhere
+from reference.penalties.contract import Penalty, lower_mdp
 from reference.problems.mdp import ParametricMdp
-from reference.validation import Array
+from reference.validation import Array, several
 
 
 def value_penalty(lower: ParametricMdp, x: Array, pi_sa: Array, companion_sa: Array) -> Evaluated:
@@ -37,8 +37,7 @@ def value_penalty(lower: ParametricMdp, x: Array, pi_sa: Array, companion_sa: Ar
     InputError
         If rho has a zero, x is outside its domain, or a policy is not one.
     """
-    mdp = lower.at(x)
-    start_everywhere(mdp.rho_s)
+    mdp = lower_mdp(lower, x)
     own, best = evaluate_all(mdp, [pi_sa, companion_sa])
     w_ksa = np.stack(
         [
@@ -54,12 +53,13 @@ def value_penalty(lower: ParametricMdp, x: Array, pi_sa: Array, companion_sa: Ar
 def _evaluate(
     lower: ParametricMdp, x: Array, policies: tuple[Array, ...], companions: tuple[Array, ...]
 ) -> Evaluated:
-    (pi_sa,), (companion_sa,) = policies, companions
+    (pi_sa,) = several("policies", policies, 1, "give one policy: (pi_sa,)")
+    (companion_sa,) = several("companions", companions, 1, "give one companion: (pi_sa,)")
     return value_penalty(lower, x, pi_sa, companion_sa)
 
 
 def _optimal(lower: ParametricMdp, x: Array, policies: tuple[Array, ...]) -> tuple[Array, ...]:  # noqa: ARG001
-    return (policy_iteration(lower.at(x)).unique_policy(),)
+    return (policy_iteration(lower_mdp(lower, x)).unique_policy(),)
 
 
 PENALTY = Penalty[ParametricMdp]("value", "(3.2)", _evaluate, _optimal)

@@ -331,6 +331,10 @@ TABLE: dict[Callable[..., object], Cases] = {
         "outside": (lambda: domains.member("x", np.array([2.0, 0.0]), BOX), r"x\[0\] is 2, outside Box"),
         "shape": (lambda: domains.member("y", np.zeros(3), BOX), r"y has shape \(3,\)"),
     },
+    domains.point: {
+        "shape": (lambda: domains.point("y", np.zeros(3), BOX), r"y has shape \(3,\)"),
+        "NaN": (lambda: domains.point("y", np.full(2, np.nan), BOX), r"y\[0\] is nan.*look for"),
+    },
     Euclidean: {
         repr(shape): (partial(Euclidean, shape), r"shape.* is .*whole number") for shape in SHAPES
     },
@@ -832,7 +836,7 @@ TABLE: dict[Callable[..., object], Cases] = {
     evaluation.q_gradient_x: {
         "shape": (
             lambda: evaluation.q_gradient_x(LINEAR, X, evaluation.evaluate(LINEAR.at(X), PI), PI.T),
-            r"w_sa has shape \(3, 4\); its last axes must be",
+            r"w_sa has shape \(3, 4\); its last axes are \(state, action\)",
         ),
     },
     optimality.policy_iteration: {

@@ -35,7 +35,7 @@ def test_start_refuses_wrong_points() -> None:
         bilevel.start(x + 1.0, None)
     with pytest.raises(InputError, match=r"y\[0\].* outside"):
         bilevel.start(x, (2.0 * y,))
-    with pytest.raises(InputError, match="y has 2 arrays"):
+    with pytest.raises(InputError, match="y has the length 2"):
         bilevel.start(x, (y, y))
     with pytest.raises(InputError, match="same batch axes"):
         bilevel.start(x, (np.stack([y, y]),))
