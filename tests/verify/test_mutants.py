@@ -18,8 +18,8 @@ from verify.mutants.mutant import Mutant, StaleMutantError, in_force
 HARMLESS = Mutant(
     fault="none at all: a comment",
     module="reference.evaluation",
-    old='"""Unit roundoff u of float64:',
-    new='"""The unit roundoff u of float64:',
+    old='"""What is known of one policy in one MDP.',
+    new='"""All that is known of one policy in one MDP.',
 )
 
 
@@ -73,7 +73,11 @@ def test_a_survivor_is_a_deviation() -> None:
 
 def test_a_badly_made_fault_is_no_success() -> None:
     """A fault that cannot even run says nothing about the checks."""
-    nonsense = replace(HARMLESS, new="no_such_name  #")
+    nonsense = replace(
+        HARMLESS,
+        old="    (evaluation,) = evaluate_all(mdp, [pi_sa])",
+        new="    (evaluation,) = no_such_name",
+    )
     with pytest.raises(NameError):
         hunting.pursue("nonsense", nonsense, Context(Level.QUICK, 0), ("shaping_loss",))
 

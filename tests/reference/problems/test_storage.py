@@ -194,7 +194,7 @@ def user_kernel() -> UserKernel:
     [
         (user_family, r"reward\.value is function.* such as LinearReward"),
         (lambda: user_family(kernel=user_kernel()), r"kernel\.value is function"),
-        (lambda: evaluate(tied(), np.full((4, 3), 1 / 3)), r"chain is reference\.evaluation\._"),
+        (lambda: evaluate(tied(), np.full((4, 3), 1 / 3)), r"chain is reference\.resolvents\._"),
         (lambda: Evaluated(np.array([object()]), np.zeros(1), ()), r"value .* dtype object.*convert"),
         (
             lambda: Evaluated(np.ma.masked_equal([1.0, 2.0], 1.0), np.zeros(1), ()),
@@ -281,7 +281,7 @@ HEADERS: dict[str, tuple[Callable[[dict[str, Any], dict[str, AnyArray]], Any], s
         r"rlhf\.Mdp is no public",
     ),
     "private class": (
-        lambda h, _: h["root"].update({"class": "reference.evaluation._Factorized"}),
+        lambda h, _: h["root"].update({"class": "reference.resolvents._Factorized"}),
         r"_Factorized is no public",
     ),
     "class that is no name": (lambda h, _: h["root"].update({"class": 3}), r"3 is no public"),
