@@ -1,0 +1,47 @@
+r"""The loss of reward shaping (2.6) from samples: the policy is judged by the original task.
+
+::
+
+    f(pi) = -V_M^{pi}(rho),     M the original task with its own regularisation
+
+f does not depend on x.
+"""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from sampled.expectations import Expectation
+from sampled.objectives.contract import Objective
+from sampled.problems import RewardShaping
+from sampled.processes import task_process
+
+
+def original_loss(
+    problem: RewardShaping,
+    x: Tensor,  # noqa: ARG001 - the contract's signature
+    policies: Sequence[Tensor],
+    mean: Expectation,
+) -> Tensor:
+    """Estimate minus the value of a policy in the original task.
+
+    Parameters
+    ----------
+    problem : RewardShaping
+    x : (P, *shape) or (1, *shape)
+    policies : one of (P, S, A)
+    mean : Expectation
+
+    Returns
+    -------
+    (P,)
+
+    Raises
+    ------
+    InputError
+        If the policy does not fit the task.
+    """
+    return -mean.value(task_process(problem.original, policies))
+
+
+OBJECTIVE = Objective[RewardShaping]("reward-shaping", "(2.6)", original_loss)
