@@ -191,12 +191,14 @@ def matching_pennies(context: Context) -> Iterator[Margin]:  # noqa: ARG001 - th
 
 
 def refute_entropy(content: dict[str, Any]) -> None:
-    """The difference quotient of V = -h at a vertex exceeds the bound, by rational estimates.
+    """The difference quotient of V = -h at a vertex exceeds a bound, by rational estimates.
 
-    With e = 2^-k: -(e ln e + (1 - e) ln(1 - e)) / e >= -ln e = k ln 2 >= k / 2.  The last step is
-    exp(1/2) <= 2: the series up to the fifth power, and its tail, which is at most twice its first term.
+    The step depends on the bound, whatever it is: e = 2^-k with k = 2 (bound + 1).  Then
+    -(e ln e + (1 - e) ln(1 - e)) / e >= -ln e = k ln 2 >= k / 2.  The last step is exp(1/2) <= 2: the
+    series up to the fifth power, and its tail, which is at most twice its first term.
     """
     k, bound = int(content["k"]), exact.fraction(content["rhs"])
+    exact.require(k == 2 * (bound + 1), "the step is 2^-k with k twice the bound, plus two")
     half, term, partial = fmpq(1, 2), fmpq(1), fmpq(0)
     for n in range(1, 7):
         partial += term

@@ -8,6 +8,9 @@ is differentiated as a whole, policy iteration included:
     dual rationals   where the quantity is rational: exactly
     80 digits        some sites, from level standard on
 
+At a tie of optimal actions a derivative follows one of them, so ties are admitted only where Assumption
+1(b) makes them all agree; what happens otherwise is for the claims' faults, by difference quotients.
+
 Both sides are analytic in all data, so a formula that is wrong is wrong at almost every site in general
 position, along almost every direction.  The search goes where premises end: vertices, ties, reducible
 chains, rare start states, tau next to 0, gamma 0 and next to 1.
