@@ -128,6 +128,12 @@ def prove_scores() -> None:
     vanishes("the equation of dV at the printed form", differentiated(reduced))
 
 
+PRINTED = (
+    r"\nabla_xV_f(s)=\mathbb E\Bigl[\sum_t\gamma^tQ_f(s_t,a_{l,t},a_{f,t})"
+    r"\nabla\log\pi_x(a_{l,t}|s_t)\Big|s_0=s\Bigr]-\tau\mathbb E\Bigl[\sum_t\gamma^t"
+    r"h_{f,s_t}(\pi_y(s_t))\nabla\log\pi_x(a_{l,t}|s_t)\Big|s_0=s\Bigr]"
+)
+
 CLAIM = Claim(
     number="(C.5)",
     title="gradient of the follower's value in the leader's parameters",
@@ -135,14 +141,12 @@ CLAIM = Claim(
     printed=Form(
         words="The gradient of the follower's value at a state is the expected discounted sum of the "
         "leader's scores times the follower's action values minus tau h.",
-        formula=r"\nabla_xV_f(s)=\mathbb E\Bigl[\sum_t\gamma^tQ_f(s_t,a_{l,t},a_{f,t})"
-        r"\nabla\log\pi_x(a_{l,t}|s_t)\Big|s_0=s\Bigr]-\tau\mathbb E\Bigl[\sum_t\gamma^t"
-        r"h_{f,s_t}(\pi_y(s_t))\nabla\log\pi_x(a_{l,t}|s_t)\Big|s_0=s\Bigr]",
+        formula=PRINTED,
         refutations=(Refutation("C05_zero", refute_zero),),
     ),
     meant=Form(
         words="The same where the leader takes every action with positive probability.",
-        formula=r"\text{as printed},\quad\pi_x>0",
+        formula=PRINTED + r",\quad\pi_x>0",
         trials=trials_with(formula(scores_of_drawn), boundary=False),
         proofs=(
             Proof(

@@ -138,6 +138,12 @@ def prove_scores() -> None:
     vanishes("dq minus the printed form", left_over(reduced.replaced("T E", ZERO)))
 
 
+PRINTED = (
+    r"\nabla_xQ(s,a_f)=\mathbb E_{a_l}\bigl[\bigl(r(s,a_l,a_f)"
+    r"+\gamma\mathbb E_{s'}V_f(s')\bigr)\nabla\log\pi_x(a_l|s)\bigr]"
+    r"+\gamma\mathbb E_{a_l,s'}\bigl[\nabla_xV_f(s')\bigr]\text{ with (C.5)}"
+)
+
 CLAIM = Claim(
     number="(C.14)",
     title="gradient of the follower's action value in the leader's parameters",
@@ -145,14 +151,12 @@ CLAIM = Claim(
     printed=Form(
         words="The gradient of the follower's action value is the mean score of the leader times the "
         "action value of both, plus gamma times the mean of (C.5) at the next state.",
-        formula=r"\nabla_xQ(s,a_f)=\mathbb E_{a_l}\bigl[\bigl(r(s,a_l,a_f)"
-        r"+\gamma\mathbb E_{s'}V_f(s')\bigr)\nabla\log\pi_x(a_l|s)\bigr]"
-        r"+\gamma\mathbb E_{a_l,s'}\bigl[\nabla_xV_f(s')\bigr]\text{ with (C.5)}",
+        formula=PRINTED,
         refutations=(Refutation("C14_zero", refute_zero),),
     ),
     meant=Form(
         words="The same where the leader takes every action with positive probability.",
-        formula=r"\text{as printed},\quad\pi_x>0",
+        formula=PRINTED + r",\quad\pi_x>0",
         trials=trials_with(formula(scores_of_drawn), boundary=False),
         proofs=(Proof("the product rule, where pi_x > 0", prove_scores),),
     ),
