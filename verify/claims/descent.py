@@ -44,6 +44,12 @@ from reference.algorithms.bilevel import Bilevel
 from reference.algorithms.contract import Constant, State, run
 from reference.algorithms.oracles import Exact, MirrorDescent, Oracle
 from reference.algorithms.pbrl import Estimator, Pbrl, exact_in_policies, plug_in
+from reference.constants import (
+    bellman_penalty_smoothness,
+    bounds,
+    nikaido_isoda_smoothness,
+    value_penalty_smoothness,
+)
 from reference.domains import Box
 from reference.evaluated import Evaluated
 from reference.objectives.contract import Objective
@@ -52,7 +58,7 @@ from reference.penalties import bellman, nikaido_isoda, value
 from reference.penalties.contract import Penalty
 from reference.policies import DirectPolicy
 from reference.problems.mdp import Mdp, MdpFamily
-from reference.problems.parametrizations import FixedKernel, LinearReward
+from reference.problems.parametrizations import FixedKernel, LinearReward, SoftmaxKernel
 from reference.problems.zero_sum_game import GameFamily
 from reference.regularizers import NegativeEntropy, Quadratic, Regularizer
 from reference.validation import Array
@@ -64,7 +70,7 @@ from verify.crosscheck.tolerances import UNIT
 RUNS = {Level.QUICK: 6, Level.STANDARD: 30, Level.DEEP: 300}
 """Random runs per statement, each of a batch of 16 problems."""
 
-ITERATIONS = {Level.QUICK: 8, Level.STANDARD: 16, Level.DEEP: 60}
+ITERATIONS = {Level.QUICK: 6, Level.STANDARD: 16, Level.DEEP: 60}
 """Their length K."""
 
 GENERATIONS = {Level.QUICK: 2, Level.STANDARD: 12, Level.DEEP: 60}
@@ -218,7 +224,7 @@ class Tilted:
 
     Attributes
     ----------
-    share : (B,)
+    share : (B,) or (1,)
         Weight of the first action.
     """
 
@@ -292,8 +298,9 @@ def one_state(
     oracle: Oracle,
     penalty: Penalty[Any] = value.PENALTY,
     regularizer: Regularizer | None = None,
+    strength: float = 1.0,
 ) -> Setup:
-    """gamma = 0, lambda = 1, r_x = offset + x feature; f >= 0 with infimum 0.
+    """gamma = 0, r_x = offset + x feature; f >= 0 with infimum 0; strength is lambda.
 
     With the Nikaido-Isoda function it becomes a game, in which player 2 has one action.
     """
@@ -315,10 +322,10 @@ def one_state(
     else:
         problem = MdpFamily(reward, kernel, 0.0, rho_s, tau, h)
     bilevel = Bilevel[Any](problem, objective, maps)
-    algorithm = Pbrl[Any](bilevel, penalty, oracles, Constant(alpha), Constant(1.0))
+    algorithm = Pbrl[Any](bilevel, penalty, oracles, Constant(alpha), Constant(strength))
     slope = tau * float(np.abs(h.gradient(start_a)).max())
     largest = float(np.abs(offset_a).max()) + float(np.abs(feature_a).max()) + slope
-    rounding = 16.0 * UNIT * (n + 4) * (largest + float(np.abs(start_x).max()))
+    rounding = 16.0 * UNIT * (n + 4) * (strength * largest + float(np.abs(start_x).max()))
     state = algorithm.start(start_x[:, None], y)
     return Setup(name, algorithm, state, np.zeros(batch), smoothness, rounding)
 
@@ -426,6 +433,49 @@ def rough_penalty(penalty: Penalty[Any] = value.PENALTY) -> Setup:
         oracle=Exact(),
         penalty=penalty,
         regularizer=NegativeEntropy(),
+    )
+
+
+def cold_start(strength: float) -> Setup:
+    """r = 0, f = 0, tau = 1: from a vertex, |G_1|^2 = lambda^2 / 2; the printed L_p is 2."""
+    box = Box(np.array([-1.0]), np.array([1.0]))
+    objective, _ = quadratic(np.zeros(1), np.zeros(1), (np.zeros((1, 2)),), box)
+    return one_state(
+        f"start at a vertex, lambda = {strength:g}",
+        objective,
+        box=box,
+        offset_a=np.zeros(2),
+        feature_a=np.zeros(2),
+        start_x=np.zeros(1),
+        start_a=np.array([1.0, 0.0]),
+        tau=1.0,
+        alpha=0.5 / strength,
+        smoothness=2.0 * strength,
+        oracle=Exact(),
+        strength=strength,
+    )
+
+
+def standstill(share: float) -> Setup:
+    """The errors undo grad f, so that nothing moves: r_x = (x, -x), f = -share x, from (0, uniform).
+
+    The optimal policy at x = 0 is uniform, the oracle errs by share / 2 along (1, -1), and the
+    inexact gradient in x is zero.  (Of f only the gradient matters, and its infimum is not 0.)
+    """
+    box = Box(np.array([-1.0]), np.array([1.0]))
+    objective, _ = quadratic(np.zeros(1), np.array([-share]), (np.zeros((1, 2)),), box)
+    return one_state(
+        f"errors that undo the gradient, share = {share:g}",
+        objective,
+        box=box,
+        offset_a=np.zeros(2),
+        feature_a=np.array([1.0, -1.0]),
+        start_x=np.zeros(1),
+        start_a=np.array([0.5, 0.5]),
+        tau=1.0,
+        alpha=0.25,
+        smoothness=3.0,
+        oracle=Tilted(np.array([share])),
     )
 
 
@@ -553,15 +603,68 @@ def contextual_game(generator: np.random.Generator, batch: int, oracles: tuple[O
     return Setup(name, algorithm, algorithm.start(x, y), lowest, smoothness, rounding)
 
 
+# Problems in general position, with the constants of `reference.constants`.
+
+
+def general(generator: np.random.Generator, penalty: Penalty[Any], oracles: tuple[Oracle, ...]) -> Setup:
+    """One problem whose rewards and transitions depend on x and on the actions; alpha = 1 / L."""
+    game = penalty is nikaido_isoda.PENALTY
+    n_states, d = 3, 2
+    actions = (2, 3) if game else (2,)
+    shape, joint = (n_states, *actions), int(np.prod(actions))
+    gamma, tau = float(generator.choice([0.1, 0.5])), float(generator.choice([0.5, 2.0]))
+    strength = float(generator.choice([0.3, 1.0, 5.0]))
+    box = Box(np.array([-0.2, -0.5]), np.array([0.7, 0.3]))
+    features, offset = generator.normal(size=(d, *shape)), generator.normal(size=shape)
+    logits = generator.normal(size=(n_states, joint, n_states))
+    tilts = 0.3 * generator.normal(size=(d, *logits.shape))
+    rho_s = sparse(generator, (n_states,), 2.0)
+    h = Quadratic()
+
+    def family(lead: tuple[int, ...]) -> MdpFamily | GameFamily:
+        reward = LinearReward(
+            features.reshape(*lead, *features.shape), offset.reshape(*lead, *shape), box, len(lead)
+        )
+        kernel = SoftmaxKernel(
+            logits.reshape(*lead, *logits.shape), tilts.reshape(*lead, *tilts.shape), box
+        )
+        start_s = rho_s.reshape(*lead, n_states)
+        if game:
+            return GameFamily(reward, kernel, gamma, start_s, tau, h, h)
+        return MdpFamily(reward, kernel, gamma, start_s, tau, h)
+
+    given = bounds(family(()))
+    constant = {
+        value.PENALTY.name: value_penalty_smoothness,
+        bellman.PENALTY.name: bellman_penalty_smoothness,
+        nikaido_isoda.PENALTY.name: nikaido_isoda_smoothness,
+    }[penalty.name]
+    objective, lowest, upper_constant = _upper(generator, 1, box, tuple((n_states, n) for n in actions))
+    smoothness = upper_constant + strength * constant(given)
+    maps = tuple(DirectPolicy((n_states, n)) for n in actions)
+    bilevel = Bilevel[Any](family((1,)), objective, maps)
+    steps = Constant(1.0 / (smoothness * (1.0 + 1e-12)))
+    algorithm = Pbrl[Any](bilevel, penalty, oracles, steps, Constant(strength))
+    x = generator.uniform(box.low, box.high, (1, d))
+    y = tuple(sparse(generator, (1, n_states, n), 0.5) for n in actions)
+    size = float(np.abs(features).max())
+    largest = float(np.abs(offset).max()) + d * size + tau
+    # Transitions that depend on x weigh values like rewards.
+    slope = d * (size + float(np.abs(tilts).max()) * largest / (1.0 - gamma))
+    rounding = _rounding(gamma, n_states * joint, largest, slope, tau, strength)
+    name = f"{penalty.name} in general position, gamma = {gamma:g}, tau = {tau:g}"
+    return Setup(name, algorithm, algorithm.start(x, y), lowest, smoothness, rounding)
+
+
 # Runs for trials.
 
 
-def _oracle(generator: np.random.Generator, batch: int, kind: int) -> Oracle:
+def _oracle(generator: np.random.Generator, kind: int) -> Oracle:
     """A real oracle that lags behind, a biased one, or an exact one."""
     if kind == 0:
         return MirrorDescent(float(generator.choice([0.1, 1.0, 10.0])), 1)
     if kind == 1:
-        return Tilted(generator.uniform(0.0, 1.0, batch) ** 3)
+        return Tilted(generator.uniform(0.0, 1.0, 1) ** 3)
     return Exact()
 
 
@@ -573,14 +676,21 @@ def courses(context: Context, *, game: bool) -> tuple[Course, ...]:
     lengths = [40]
     for i in range(RUNS[context.level]):
         if game:
-            oracles = (_oracle(generator, 16, i % 3), _oracle(generator, 16, i // 3 % 3))
-            setups.append(contextual_game(generator, 16, oracles))
+            kinds = i % 3, i // 3 % 3
+            oracles = tuple(_oracle(generator, kind) for kind in kinds)
+            setups.append(contextual_game(generator, 16, (oracles[0], oracles[1])))
         else:
             penalty = bellman.PENALTY if i % 2 else value.PENALTY
             estimator = exact_in_policies if i % 4 == 3 else plug_in
-            oracle = _oracle(generator, 16, i // 2 % 3)
+            oracle = _oracle(generator, i // 2 % 3)
             setups.append(contextual_mdp(generator, 16, penalty, oracle, estimator))
         lengths.append(ITERATIONS[context.level])
+        if i % 3 == 0:
+            if game:
+                setups.append(general(generator, nikaido_isoda.PENALTY, oracles))
+            else:
+                setups.append(general(generator, penalty, (oracle,)))
+            lengths.append(ITERATIONS[context.level])
     return tuple(observed(s, n) for s, n in zip(setups, lengths, strict=True) if s.admissible)
 
 

@@ -27,9 +27,9 @@ least V^k.  Hence
     V* - V^k  =  Om(Q*) - Om(zeta^k) + <pi^k, zeta^k - Q^k>  <=  b_k + a^k c
     b_{k+1}   <=  a b_k + (1 - a) max |Q* - Q^k|  <=  q b_k + (q - a) a^k c
 
-with b_k = max |Q* - zeta^k|, for 0 <= Q* - Q^k <= gamma max (V* - V^k).  By induction b_k <= q^k b + (q^k - a^k) c.  The maximiser is
-1 / (tau m)-Lipschitz in zeta, in each state, and sqrt(S A) passes from the maximum norm to the
-Euclidean one.
+with b_k = max |Q* - zeta^k|, for 0 <= Q* - Q^k <= gamma max (V* - V^k).  By induction
+b_k <= q^k b + (q^k - a^k) c.  The maximiser is 1 / (tau m)-Lipschitz in zeta, in each state, and
+sqrt(S A) passes from the maximum norm to the Euclidean one.
 
 Attained at gamma = 0, where q = a and zeta^k - Q* = a^k (zeta^0 - Q*): with entries b and -b in equal
 numbers, and policies inside the simplices.

@@ -232,6 +232,19 @@ def long_steps() -> None:
     greater("the flip of a longer step", fmpq(1), 20 * share * share - (1 + share) ** 2)
 
 
+def iterations() -> None:
+    """An average of at most eps from K >= (9/2) D / eps and eps_orac <= 8 eps."""
+    space = Space("", "G D k total")
+    G, D, k, total = space.numbers
+    # total is K eps.
+    known: Terms = [
+        (1, fmpq(9, 4) * D + fmpq(1, 16) * k - G),
+        (fmpq(9, 4), fmpq(2, 9) * total - D),
+        (fmpq(1, 16), 8 * total - k),
+    ]
+    follows("the number of iterations", total - G, known)
+
+
 def exact_gradient_reading() -> None:
     """(40/19, 1/19), if Assumption 3 had the exact projected gradient: what (C.39) uses."""
     space = Space("", "G E D k")
