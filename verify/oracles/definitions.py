@@ -219,6 +219,7 @@ def best_row(number: Arithmetic, h: Regularizer, q_sa: Native, tau_s: Native) ->
 def _project(number: Arithmetic, row: Native) -> Native:
     """Projection onto the simplex: try supports of growing size until the threshold separates."""
     order = np.argsort(-number.real(row), kind="stable")
+    row = row - row[int(order[0])]  # the projection ignores a constant, and rounding does not
     one = number.lift(1.0)
     for size in range(1, len(order) + 1):
         inside = np.zeros(len(order))
@@ -277,11 +278,12 @@ def optimal_values(number: Arithmetic, m: Model) -> Native:
     # A solve in float64 moves values by the condition number times a rounding; exact numbers do not.
     horizon = 1.0 / (1.0 - float(number.real(m.gamma))) if number.rounds else 1.0
     resolution = 8 * len(v_s) * float(np.finfo(np.float64).eps) * horizon
+    one_step = np.abs(number.real(m.r_sa)).max()
     still = 0
     for _ in range(200):
         updated = evaluate(number, m, best_policy(number, m, backup(number, m, v_s)))
         change = np.abs(number.real(updated - v_s)).max()
-        size = np.abs(number.real(updated)).max()
+        size = np.abs(number.real(updated)).max() + one_step
         still = still + 1 if change <= resolution * size else 0
         if still == SETTLED:
             return updated
