@@ -242,8 +242,9 @@ def refute_class(content: dict[str, Any]) -> None:
     slope = (gradient[:, 1] - gradient[:, 0]).sum()
     exact.same("the slope along the class", slope, content["slope"])
     exact.greater("the class descends from its end", exact.fraction(0), slope)
-    gap, delta = mdp.start_value(end) - mdp.start_value(start), exact.fraction(content["rhs"])
+    gap, delta = mdp.start_value(end) - mdp.start_value(start), exact.fraction(content["delta"])
     exact.same("a lower bound of p", gap, content["lhs"])
+    exact.same("delta", delta, content["rhs"])
     exact.require(delta > 0, "delta must be positive")
     exact.greater("the penalty exceeds delta", gap, delta)
 

@@ -36,15 +36,14 @@ from typing import Any
 
 import numpy as np
 
-from reference.optimality import policy_iteration
 from reference.problems.mdp import Mdp
 from reference.regularizers import Quadratic
 from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation
-from verify.claims.instances import adversary, corners, generator_of, unit
+from verify.claims.instances import adversary, generator_of, unit
 from verify.claims.measures import bellman_gap, lipschitz, relative
-from verify.claims.penalized import linear_solution, random_slopes
+from verify.claims.penalized import cases, linear_solution
 from verify.contract import Context
 from verify.crosscheck.tolerances import UNIT
 
@@ -127,16 +126,13 @@ def solutions(context: Context) -> Iterator[Solved]:
     """Solutions of every regularised MDP whose h is 1-strongly convex."""
     yield bistable(0.1, 0.102, 0.001)
     yield bistable(0.4, 0.6, 0.1)
-    generator = generator_of(context, "lemma_05 slopes")
-    for instance in corners(context, "lemma_05"):
-        mdp = instance.mdp
-        if mdp.tau == 0.0 or mdp.regularizer.strong_convexity < 1.0 or mdp.rho_s.min() == 0.0:
-            continue
-        strength = float(10.0 ** generator.uniform(-1.0, 2.0))
-        q_sa, c_sa = relative(policy_iteration(mdp).q_sa), random_slopes(generator, mdp, strength)
-        yield linear(mdp, q_sa, c_sa, strength, instance.name)
+    generator = generator_of(context, "lemma_05 bends")
+    for case in cases(context, "lemma_05"):
+        mdp, strength = case.mdp, case.strength
+        yield linear(mdp, case.q_sa, case.c_sa, strength, case.name)
         if isinstance(mdp.regularizer, Quadratic):
-            yield concave(mdp, q_sa, c_sa, strength, 0.9 * generator.random() * strength * best(mdp))
+            bend = 0.9 * generator.random() * strength * best(mdp)
+            yield concave(mdp, case.q_sa, case.c_sa, strength, bend)
 
 
 def decoded(z: Array) -> Solved:

@@ -17,6 +17,7 @@ import numpy as np
 from reference.evaluation import PolicyEvaluation
 from reference.optimality import Optimum, optimal_backup
 from reference.problems.mdp import Mdp
+from reference.problems.zero_sum_game import ZeroSumGame
 from reference.validation import Array
 from verify.crosscheck.tolerances import UNIT
 
@@ -63,10 +64,10 @@ def bellman_gap(mdp: Mdp, q_sa: Array, pi_sa: Array) -> Measured:
     return Measured(float(mdp.rho_s @ lost_s), UNIT * units * float(mdp.rho_s @ size_s))
 
 
-def dominance_constant(mdp: Mdp) -> float:
+def dominance_constant(problem: Mdp | ZeroSumGame) -> float:
     """mu: the best constant of gradient dominance on product classes."""
-    rare = (1.0 - mdp.gamma) * float(mdp.rho_s.min())
-    return rare / (mdp.gamma + rare)
+    rare = (1.0 - problem.gamma) * float(problem.rho_s.min())
+    return rare / (problem.gamma + rare)
 
 
 def lipschitz(*slopes_sa: Array) -> float:

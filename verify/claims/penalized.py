@@ -8,13 +8,17 @@ The computed y solves the problem exactly for another c, which differs by the ro
 and of the maximiser: that distance is returned, and a claim on solutions has to hold with it.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
+from reference.optimality import Optimum, policy_iteration
 from reference.problems.mdp import Mdp
 from reference.validation import Array
+from verify.claims.instances import corners, generator_of
 from verify.claims.measures import relative
+from verify.contract import Context
 from verify.crosscheck.tolerances import UNIT
 
 
@@ -54,3 +58,58 @@ def random_slopes(generator: np.random.Generator, mdp: Mdp, strength: float) -> 
     if generator.random() < 0.5:
         c_sa[np.arange(mdp.n_states) != mdp.rho_s.argmin()] = 0.0
     return np.asarray(c_sa)
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A regularised MDP with its optimum, a policy, and the slopes of an upper objective.
+
+    Attributes
+    ----------
+    name : str
+    optimum : Optimum
+    q_sa : (S, A)
+        Q* from the best action down.
+    pi_sa : (S, A)
+    c_sa : (S, A)
+        f(y) = <c, y>.
+    strength : float
+        The penalty constant whose solution is tried.
+    """
+
+    name: str
+    optimum: Optimum
+    q_sa: Array
+    pi_sa: Array
+    c_sa: Array
+    strength: float
+
+    @property
+    def mdp(self) -> Mdp:
+        """The MDP."""
+        return self.optimum.mdp
+
+    @property
+    def star_sa(self) -> Array:
+        """argmin g."""
+        return self.mdp.regularizer.argmax(self.q_sa, self.mdp.tau)
+
+    @property
+    def star_error(self) -> float:
+        """Rounding of it, as a policy of the given q."""
+        mdp = self.mdp
+        largest = float(np.abs(self.q_sa).max()) / mdp.tau + 1.0
+        return float(np.sqrt(mdp.n_states * mdp.n_actions)) * (mdp.n_actions + 12) * UNIT * largest
+
+
+def cases(context: Context, claim: str) -> Iterator[Case]:
+    """Every regularised MDP whose h is 1-strongly convex, with rho > 0; ``claim`` seeds the draws."""
+    generator = generator_of(context, f"{claim} slopes")
+    for instance in corners(context, claim):
+        mdp = instance.mdp
+        if mdp.tau == 0.0 or mdp.regularizer.strong_convexity < 1.0 or mdp.rho_s.min() == 0.0:
+            continue
+        strength = float(10.0 ** generator.uniform(-1.0, 2.0))
+        optimum = policy_iteration(mdp)
+        q_sa, c_sa = relative(optimum.q_sa), random_slopes(generator, mdp, strength)
+        yield Case(instance.name, optimum, q_sa, instance.pi_sa, c_sa, strength)
