@@ -146,13 +146,16 @@ def certified(
     """
     instance("game", game, ZeroSumGame)
     iterations = whole("iterations", iterations, low=0)
+    n_first, n_second = game.n_actions
+    pi_sa = policy("pi_sa", pi_sa, (game.n_states, n_first))
+    pi_sb = policy("pi_sb", pi_sb, (game.n_states, n_second))
+    agree(game, pi_sa=pi_sa.shape[:-2], pi_sb=pi_sb.shape[:-2])
     if start_s is not None:
         start_s = numbers("start_s", start_s, "(state,)", (game.n_states,))
     first = best_response_1(game, pi_sb, start_s=start_s)
     second = best_response_2(game, pi_sa, start_s=None if start_s is None else -start_s)
     rows = joint_actions(joint_actions(game.P_sabt, trailing=1), trailing=1)
     modulus = contraction(rows, game.gamma)
-    n_first, n_second = game.n_actions
     mixing_1 = _mixing(game, first, game.regularizer_2, n_second)
     mixing_2 = _mixing(game, second, game.regularizer_1, n_first)
     error_1, error_2 = first.error + mixing_1 / modulus, second.error + mixing_2 / modulus
@@ -160,8 +163,8 @@ def certified(
     high_s, low_s = first.v_s, -second.v_s
     return Equilibrium(
         game=game,
-        pi_sa=np.asarray(pi_sa),
-        pi_sb=np.asarray(pi_sb),
+        pi_sa=pi_sa,
+        pi_sb=pi_sb,
         v_s=0.5 * (high_s + low_s),
         error=0.5 * np.abs(high_s - low_s).max(axis=-1) + np.maximum(error_1, error_2),
         ni_gap=first.value + second.value + error_1 + error_2,

@@ -425,7 +425,8 @@ def _checked_mirror(mdp: Mdp, state: MirrorState) -> None:
     instance("mdp", mdp, Mdp)
     instance("state", state, MirrorState)
     xi_sa = numbers("xi_sa", state.xi_sa, "(state, action)", (mdp.n_states, mdp.n_actions))
-    agree(mdp, xi_sa=xi_sa.shape[:-2], pi_sa=np.shape(state.pi_sa)[:-2])
+    pi_sa = policy("pi_sa", state.pi_sa, (mdp.n_states, mdp.n_actions))
+    agree(mdp, xi_sa=xi_sa.shape[:-2], pi_sa=pi_sa.shape[:-2])
 
 
 def mirror_iterates(mdp: Mdp, state: MirrorState, step: float) -> Iterator[MirrorState]:
@@ -437,7 +438,6 @@ def mirror_iterates(mdp: Mdp, state: MirrorState, step: float) -> Iterator[Mirro
         As :func:`mirror_step`, already by the call.
     """
     _checked_mirror(mdp, state)
-    policy("pi_sa", state.pi_sa, (mdp.n_states, mdp.n_actions))
     return _mirror_iterates(mdp, state, _checked_step(step))
 
 

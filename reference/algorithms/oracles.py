@@ -55,7 +55,7 @@ class Exact:
 
     def improve(self, mdp: Mdp, state: Array) -> Array:
         """The optimal policy."""
-        return policy_iteration(mdp, start_sa=state).unique_policy()
+        return policy_iteration(mdp, start_sa=self.policy(mdp, state)).unique_policy()
 
     def policy(self, mdp: Mdp, state: Array) -> Array:
         """The state itself, which must be a policy."""
@@ -89,18 +89,20 @@ class MirrorDescent:
 
     def start(self, mdp: Mdp, pi_sa: Array) -> Array:
         """A subgradient of h at the policy, which must have positive entries under an entropy."""
-        return mirror_start(mdp, pi_sa).xi_sa
+        instance("mdp", mdp, Mdp)
+        return mirror_start(mdp, policy("pi_sa", pi_sa, (mdp.n_states, mdp.n_actions))).xi_sa
 
     def improve(self, mdp: Mdp, state: Array) -> Array:
         """T updates."""
-        mirror = MirrorState(_finite(mdp, state), self.policy(mdp, state))
+        mirror = MirrorState(state, self.policy(mdp, state))
         for _ in range(self.steps):
             mirror = mirror_step(mdp, mirror, self.step)
         return mirror.xi_sa
 
     def policy(self, mdp: Mdp, state: Array) -> Array:
         """argmax_p <p, xi> - h(p)."""
-        return mdp.regularizer.argmax(_finite(mdp, state), 1.0)
+        state = _finite(mdp, state)
+        return mdp.regularizer.argmax(state, 1.0)
 
 
 @dataclass(frozen=True)
