@@ -32,6 +32,7 @@ from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
+from flint import fmpq
 
 from reference.equilibrium import certified, nash_equilibrium
 from reference.problems.hard_cases import hard_games
@@ -111,31 +112,41 @@ def refute_class(content: dict[str, Any]) -> None:
     """The minimum of psi over policies shared by both states is positive, exactly.
 
     With t and s the probabilities of action 1, psi(t, s) >= V(t', s) - V(t, s') for all t' and s'.  The
-    recorded replies t' for intervals of s, and s' for intervals of t, show the bound on the square.
+    recorded replies t' for intervals of s, and s' for intervals of t, show the bound on the square; it
+    is what they give at the recorded pair.
     """
     game = ExactZeroSum.parse(content["game"], content["tau"])
-    bound = exact.fraction(content["lhs"])
-    t, s = exact.indeterminates("t", "s")
-
     game.require_points(content["points"])
-    cuts = {}
-    for name in ("t", "s"):
-        cuts[name] = [exact.fraction(cut) for cut in content["cuts"][name]]
-        increasing = all(low < high for low, high in pairwise(cuts[name]))
-        covering = cuts[name][0] == 0 and cuts[name][-1] == 1
-        exact.require(increasing and covering, "the cuts leave a gap")
+    bound, (t, s) = exact.fraction(content["lhs"]), exact.indeterminates("t", "s")
+    worst = [exact.fraction(content["attained"][name]) for name in ("t", "s")]
+    at_worst = []
     for (t_box, s_reply), (s_box, t_reply) in product(
-        zip(pairwise(cuts["t"]), content["replies"]["s"], strict=True),
-        zip(pairwise(cuts["s"]), content["replies"]["t"], strict=True),
+        zip(covering(content["cuts"]["t"]), content["replies"]["s"], strict=True),
+        zip(covering(content["cuts"]["s"]), content["replies"]["t"], strict=True),
     ):
         replies = [exact.fraction(reply) for reply in (t_reply, s_reply)]
         exact.require(all(0 <= reply <= 1 for reply in replies), "a reply is no policy")
         high, high_scale = game.shared_value(replies[0], s)
         low, low_scale = game.shared_value(t, replies[1])
-        difference = high * low_scale - low * high_scale - bound * high_scale * low_scale
-        exact.nonnegative(f"psi - {bound} on {t_box} x {s_box}", difference, t_box, s_box)
+        scale = high_scale * low_scale
+        difference = high * low_scale - low * high_scale
+        exact.nonnegative(
+            f"psi - {bound} on {t_box} x {s_box}", difference - bound * scale, t_box, s_box
+        )
+        if t_box[0] <= worst[0] <= t_box[1] and s_box[0] <= worst[1] <= s_box[1]:
+            at_worst.append(difference(*worst) / scale(*worst))
+    exact.require(bool(at_worst), "the recorded pair is outside the square")
+    exact.same("the bound at the recorded pair", min(at_worst), content["lhs"])
     exact.same("the value of psi at equilibria", exact.fraction(0), content["rhs"])
     exact.greater("psi has a positive minimum", bound, exact.fraction(0))
+
+
+def covering(texts: list[str]) -> list[tuple[fmpq, fmpq]]:
+    """Intervals between cuts, which must go from 0 to 1."""
+    cuts = [exact.fraction(text) for text in texts]
+    exact.require(all(low < high for low, high in pairwise(cuts)), "the cuts do not increase")
+    exact.require(cuts[0] == 0 and cuts[-1] == 1, "the cuts leave a gap")
+    return list(pairwise(cuts))
 
 
 EQUIVALENCE = r"\pi\in NE(x)\iff\pi\in\arg\min_{\pi\in\Pi}\psi(x,\pi)"

@@ -162,6 +162,8 @@ def refute_constant(content: dict[str, Any]) -> None:
     exact.require(strength > 0 and strength * delta >= 1, "lambda is below 1 / delta")
     gradient_a = (c_sa - strength * mdp.policy_gradient(pi_sa))[0]
     exact.require(exact.total(gradient_a * pi_sa[0]) == min(gradient_a), "pi_1 is no solution")
+    for found, recorded in zip(gradient_a, content["F_gradient"], strict=True):
+        exact.same("an entry of grad F", found, recorded)
     mdp.require_optimal(optimal_sa)
     psi = mdp.start_value(optimal_sa) - mdp.start_value(pi_sa)
     exact.same("psi", psi, content["lhs"])
