@@ -159,6 +159,13 @@ def batches(call: Callable[[Any, Any], object], first: Array, second: Array) -> 
     }
 
 
+TOLERANCES: tuple[Any, ...] = (-1.0, np.nan, "small", 1j)
+FACTORS: tuple[Any, ...] = (None, "2", np.nan, np.inf, 1j, True)
+EXPONENTS: tuple[Any, ...] = (np.nan, np.inf, None, "1", 1j)
+LEVELS: tuple[Any, ...] = (None, PI, LINEAR)
+NO_PART: tuple[Any, ...] = (PI,)
+CLASS: tuple[Any, ...] = (SoftmaxPolicy,)
+
 # Good values.
 
 MDP_2 = replace(MDP, r_sa=np.stack([MDP.r_sa] * 2))
@@ -420,7 +427,8 @@ def diverging() -> object:
 
 
 def looking(**parts: Any) -> object:
-    return meta_gradient.look_ahead(**{"bilevel": ONE, "x": X, "y": Y, "beta": 0.1} | parts)
+    given: dict[str, Any] = {"bilevel": ONE, "x": X, "y": Y, "beta": 0.1}
+    return meta_gradient.look_ahead(**given | parts)
 
 
 W, V_K = np.ones((1, S, A)), np.ones((1, S))
@@ -674,7 +682,7 @@ TABLE: dict[Callable[..., object], Cases] = {
                 partial(equilibrium.nash_equilibrium, GAME, tolerance=t),
                 "tolerance is .*must be",
             )
-            for t in (-1.0, np.nan, "small", 1j)
+            for t in TOLERANCES
         },
         "start": (
             lambda: equilibrium.nash_equilibrium(GAME, start_s=V[:-1]),
@@ -698,8 +706,7 @@ TABLE: dict[Callable[..., object], Cases] = {
         ),
     },
     Evaluated.__rmul__: {
-        f"{v!r}": (partial(EVALUATED.__rmul__, v), "factor is .*must be")  # type: ignore[arg-type]  # tested
-        for v in (None, "2", np.nan, np.inf, 1j, True)
+        f"{v!r}": (partial(EVALUATED.__rmul__, v), "factor is .*must be") for v in FACTORS
     },
     # Penalties.
     Penalty: {
@@ -822,10 +829,7 @@ TABLE: dict[Callable[..., object], Cases] = {
     Constant.__call__: no_count("k", Constant(1.0), low=0),
     Power: {
         **no_number("first", lambda v: Power(v, 1.0)),
-        **{
-            f"exponent {v!r}": (partial(Power, 1.0, v), "exponent is .*must be")
-            for v in (np.nan, np.inf, None, "1", 1j)
-        },
+        **{f"exponent {v!r}": (partial(Power, 1.0, v), "exponent is .*must be") for v in EXPONENTS},
     },
     Power.__call__: {
         **no_count("k", Power(1.0, -1.0), low=0),
@@ -867,8 +871,8 @@ TABLE: dict[Callable[..., object], Cases] = {
         **no("problem", "Problem", lambda p: Bilevel(p, ZERO, ONE.policy_maps), MDP, GAME),
         **no("objective", "Objective", lambda o: replace(ONE, objective=o), zero_objective),
         **no_tuple("policy_maps", lambda m: replace(ONE, policy_maps=m), ONE.policy_maps),
-        "no map": (lambda: replace(ONE, policy_maps=(PI,)), r"policy_maps\[0\] is ndarray.*PolicyMap"),
-        "a class": (lambda: replace(ONE, policy_maps=(SoftmaxPolicy,)), "is the class SoftmaxPolicy"),
+        "no map": (lambda: replace(ONE, policy_maps=NO_PART), r"policy_maps\[0\] is ndarray.*PolicyMap"),
+        "a class": (lambda: replace(ONE, policy_maps=CLASS), "is the class SoftmaxPolicy"),
     },
     Bilevel.policies: parameters(ONE.policies),
     Bilevel.pulled_to_y: {
@@ -916,8 +920,8 @@ TABLE: dict[Callable[..., object], Cases] = {
         f"{v!r:.9}": (
             partial(players.sizes, v),
             "the lower level is .*must be an Mdp or a ZeroSumGame: pass",
-        )  # type: ignore[arg-type]  # tested
-        for v in (None, PI, LINEAR)
+        )
+        for v in LEVELS
     },
     players.views: {
         "lower": (lambda: players.views(LINEAR, (PI,)), "the lower level is .*pass problem"),  # type: ignore[arg-type]  # tested
@@ -973,7 +977,7 @@ TABLE: dict[Callable[..., object], Cases] = {
         **no("estimator", "callable", lambda e: replace(PBRL, estimator=e)),
         **no_tuple("oracles", lambda o: replace(PBRL, oracles=o), (Exact(),)),
         "no oracle": (
-            lambda: replace(PBRL, oracles=(PI,)),
+            lambda: replace(PBRL, oracles=NO_PART),
             r"oracles\[0\] is ndarray.*must be a Oracle",
         ),
         "two players": (lambda: replace(GAMBLE, oracles=(Exact(),)), "oracles has 1.*give one"),
