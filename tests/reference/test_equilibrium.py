@@ -119,7 +119,7 @@ def manufactured(
 def test_manufactured_equilibria(sizes: tuple[int, int, int], gamma: float, tau: float) -> None:
     generator = np.random.default_rng(42)
     build = manufactured(generator, sizes, gamma, tau)
-    for first, second in pairs(generator, sizes):
+    for first, second in pairs(generator, sizes)[::2]:
         game, p, q, v = build(first, second)
         found = nash_equilibrium(game)
         # The reward is rounded, by a few units of v, and so then is the value.
@@ -137,7 +137,7 @@ def test_manufactured_equilibria(sizes: tuple[int, int, int], gamma: float, tau:
 def test_one_stage_games_against_a_general_minimiser() -> None:
     generator = np.random.default_rng(43)
     sizes = (2, 3, 4)
-    for first, second in pairs(generator, sizes):
+    for first, second in pairs(generator, sizes)[::2]:
         tau = 0.3
         game = corner_cases.game(generator, sizes, 0.0, tau, first, second)
         found = nash_equilibrium(game)
