@@ -67,7 +67,7 @@ from verify.claims.instances import generator_of, sparse
 from verify.contract import Context, Level
 from verify.crosscheck.tolerances import UNIT
 
-RUNS = {Level.QUICK: 6, Level.STANDARD: 30, Level.DEEP: 300}
+RUNS = {Level.QUICK: 6, Level.STANDARD: 24, Level.DEEP: 300}
 """Random runs per statement, each of a batch of 16 problems."""
 
 ITERATIONS = {Level.QUICK: 6, Level.STANDARD: 16, Level.DEEP: 60}
@@ -668,7 +668,7 @@ def _oracle(generator: np.random.Generator, kind: int) -> Oracle:
     return Exact()
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def courses(context: Context, *, game: bool) -> tuple[Course, ...]:
     """Runs that meet the premises: the tight family, and random contextual problems."""
     generator = generator_of(context, "descent of games" if game else "descent of MDPs")

@@ -173,7 +173,11 @@ Case = tuple[str, MdpFamily, Array, tuple[Array, Array]]
 
 
 def cases(context: Context) -> Iterator[Case]:
-    """Small MDPs whose rewards and transitions depend on x, the tight families, and a search."""
+    """The tight families, small MDPs whose rewards and transitions depend on x, and a search."""
+    for gamma in (0.0, 0.5, 0.9):
+        yield f"stay or leave, gamma = {gamma:g}", *_at_zero(stay_or_leave(gamma, 1e-4))
+    yield "one state, r_x = (x, -x)", *_at_zero(myopic(np.ones(1), 0.3))
+    yield "uneven start, r_x = (x, -x)", *_at_zero(myopic(np.array([0.2, 0.8]), 0.3))
     generator = generator_of(context, LABEL)
     for i in range(DRAWS[context.level]):
         mdp = corner(generator).mdp if i % 4 else general_mdp(generator, regularizer=Quadratic())
@@ -187,10 +191,6 @@ def cases(context: Context) -> Iterator[Case]:
         pi_sa = sparse(generator, best_sa.shape, 0.3)
         name = f"S = {mdp.n_states}, A = {mdp.n_actions}, gamma = {mdp.gamma:g}, tau = {mdp.tau:g}"
         yield name, family, x, (pi_sa, (1.0 - t) * best_sa + t * other_sa)
-    for gamma in (0.0, 0.5, 0.9):
-        yield f"stay or leave, gamma = {gamma:g}", *_at_zero(stay_or_leave(gamma, 1e-4))
-    yield "one state, r_x = (x, -x)", *_at_zero(myopic(np.ones(1), 0.3))
-    yield "uneven start, r_x = (x, -x)", *_at_zero(myopic(np.array([0.2, 0.8]), 0.3))
     best = evolved(context, LABEL, 18, ratios)
     family, (pi_sa, companion_sa) = searched(best[None])
     yield "searched", *_at_zero((member(family, 0), (pi_sa[0], companion_sa[0])))

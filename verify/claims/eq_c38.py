@@ -77,11 +77,15 @@ def of_course(course: Course, c: tuple[float, float]) -> Iterator[Margin]:
 
 
 def trials(context: Context, c: tuple[float, float]) -> Iterator[Margin]:
-    """Single steps, steps of PBRL, and a climb on the ratio in a box."""
+    """Single steps, and steps of PBRL."""
     yield from steps(context, c)
     for game in (False, True):
         for course in courses(context, game=game):
             yield from of_course(course, c)
+
+
+def climbs(context: Context, c: tuple[float, float]) -> Iterator[Margin]:
+    """Climbs on the ratio in a box."""
 
     def climbed(x: Array) -> Margin:
         box = Box(-np.ones(2), np.ones(2))
@@ -100,6 +104,7 @@ def printed_trials(context: Context) -> Iterator[Margin]:
 def proved_trials(context: Context) -> Iterator[Margin]:
     """2 and 1."""
     yield from trials(context, PROVED)
+    yield from climbs(context, PROVED)
 
 
 def less_fall(context: Context) -> Iterator[Margin]:

@@ -169,14 +169,13 @@ def exact_run(
     With ``game`` there is a player 2 with one action and psi = p: the gradient <pi_1*, r_x> in its
     probability, which does not move, is estimated by <pi^, r_x>, and that error counts.
     """
+    policy("y", y_a)
+    require(problem.low <= x <= problem.high, f"x = {x} is outside X")
     gap = problem.penalized(x, y_a) - problem.lowest()
     squares = errors = moves = fmpq(0)
     for _ in range(iterations):
         companion_a, best_a = companion(x), problem.optimum(x)
-        require(
-            total(companion_a) == 1 and all(p >= 0 for p in companion_a),
-            f"{list(companion_a)} is no distribution",
-        )
+        policy("the companion", companion_a)
         bar_x, bar_a = problem.moved(x, y_a, best_a, alpha)
         new_x, new_a = problem.moved(x, y_a, companion_a, alpha)
         exact, estimate = (problem.gradient(x, y_a, policy) for policy in (best_a, companion_a))
@@ -187,6 +186,11 @@ def exact_run(
             errors += (problem.strength * total((companion_a - best_a) * problem.reward(x))) ** 2
         x, y_a = new_x, new_a
     return ExactSums(gap, squares, errors, moves), x, y_a
+
+
+def policy(name: str, y_a: Rationals) -> None:
+    """Require a distribution."""
+    require(total(y_a) == 1 and all(p >= 0 for p in y_a), f"{name} = {list(y_a)} is no distribution")
 
 
 def squared(x: fmpq, y_a: Rationals) -> fmpq:
@@ -224,12 +228,11 @@ def flip_problem(content: Mapping[str, Any], alpha: fmpq, *, game: bool) -> Exac
     require(
         problem.low == -kappa and (problem.feature_a == flat).all(), "X and the features must be kappa's"
     )
-    require((problem.offset_a[1:] == 0).all(), "only the first action has a reward at x = 0")
+    top, tau = (2 * kappa**2, kappa**2) if game else (fmpq(1), kappa)
+    require(list(problem.offset_a) == [top, 0, 0], f"the offset must be ({top}, 0, 0)")
+    require(problem.tau == tau, f"tau must be {tau}")
     require(problem.a == 1 and problem.b == 0 and problem.strength == 1, "F must be x^2 / 2 + p")
-    require(problem.offset_a[0] - kappa**2 >= problem.tau, "the first action must be optimal")
-    require(
-        problem.tau <= kappa if game else problem.tau == kappa, "tau must be kappa, or less in a game"
-    )
+    require(top - kappa**2 >= tau, "the first action must be optimal")
     require(alpha * (1 + 7 * kappa) <= 1, f"alpha = {alpha} exceeds 1 / (1 + 7 kappa)")
     return problem
 
@@ -245,6 +248,7 @@ def too_small(content: Mapping[str, Any], *, game: bool = False) -> None:
     x, y_a = fraction(content["x"]), fractions(content["y"])
     companion = flipping(problem, fraction(content["share"]))
     repeats = fraction(content["repeats"])
+    require(repeats.q == 1 and repeats > 0, "the number of repeats must be whole")
     sums, last_x, last_a = exact_run(
         problem, x, y_a, companion, alpha, int(content["iterations"]), game=game
     )
