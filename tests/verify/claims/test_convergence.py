@@ -10,6 +10,7 @@ import pytest
 from flint import fmpq
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import linprog
 
 from reference.algorithms.oracles import Exact
 from reference.domains import project_to_simplex
@@ -252,6 +253,22 @@ def test_flips_meet_the_front(share: Any, iterations: int) -> None:
     for t in (fmpq(3, 10), fmpq(1, 2), fmpq(3, 4), fmpq(1)):
         scale = 18 * t - 1 - t * t
         assert 2 * (19 * t - 1) * drop + t * accuracy >= scale * squares
+
+
+def test_linear_programming_finds_the_front() -> None:
+    """The least weighted sums of constants that a thousand flips leave are those of the front."""
+    share = np.linspace(theorem_11.ETA, 1.0, 1001)
+    demands = -np.stack([0.5 * (1.0 - share**2), 19.0 * share**2 - 2.0 * share - 1.0], axis=1)
+    for weight in (1e-4, 1e-3, 0.02, 0.03, 1.0):
+        found = linprog([weight, 1.0], A_ub=demands, b_ub=-np.ones(1001), bounds=[(0, None), (0, None)])
+        t = np.linspace(theorem_11.ETA, 1.0, 20001)
+        scale = 18.0 * t - 1.0 - t * t
+        best = (weight * 2.0 * (19.0 * t - 1.0) + t) / scale
+        # Between two flips of the grid the front may lie higher by the square of their distance.
+        assert best.min() - 1e-6 * (1.0 + weight) <= found.fun <= best.min() + 1e-9
+    cheap = linprog([1e-9, 1.0], A_ub=demands, b_ub=-np.ones(1001), bounds=[(0, None), (0, None)])
+    assert cheap.x is not None
+    np.testing.assert_allclose(cheap.x, np.array([9.0 / 4.0, 1.0 / 16.0]), atol=2e-3)
 
 
 def test_the_ends_of_the_front() -> None:
