@@ -173,6 +173,9 @@ def bounds(family: MdpFamily | GameFamily) -> Bounds:
         regularizers: tuple[Regularizer, ...] = (family.regularizer,)
     else:
         regularizers = family.regularizer_1, family.regularizer_2
+    if family.tau == 0.0:
+        # It counts for nothing.
+        regularizers = tuple(Quadratic() for _ in regularizers)
     n_states, *actions = rewards.shape
     h_ranges, players = zip(*map(_player, regularizers, actions), strict=True)
     kernel_slope = _kernel_slope(family.kernel)

@@ -49,6 +49,23 @@ def two_parts() -> None:
     follows("the triangle inequality", slack, known)
 
 
+def second_slopes() -> None:
+    """(1-gamma)^2 |D'DV| <= (1-gamma) K + gamma (p k' + p' k), for slopes along any two directions.
+
+    From |DV| <= k + gamma |DV|, likewise for D', and |D'DV| <= K + gamma (p |D'V| + p' |DV|) +
+    gamma |D'DV|, where p bounds sum_t |DP|; e is 1 - gamma.
+    """
+    e, gamma, bend, p, q, k, m, v, u, w = exact.indeterminates(
+        "e", "gamma", "K", "p", "p'", "k", "k'", "v", "v'", "w"
+    )
+    exact.combination(
+        e * bend + gamma * (p * m + q * k) - e**2 * w,
+        (e, bend + gamma * (p * u + q * v) - e * w),
+        (gamma * q, k - e * v),
+        (gamma * p, m - e * u),
+    )
+
+
 def largest_eigenvalue() -> None:
     """|N z| <= lambda |z| for N = [[a, b], [b, c]] with a, b, c >= 0 and lambda its larger eigenvalue.
 
