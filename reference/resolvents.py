@@ -167,7 +167,8 @@ def _chain(P_st: object, gamma: float) -> None:
         )
     gamma = scalar("gamma", gamma, low=0.0, high=1.0, open_high=True)
     sums = P_st @ np.ones(P_st.shape[-1])
-    if not (np.isfinite(sums) & (gamma * sums < 1.0)).all():
+    # NaN is neither below 1 nor above -inf.
+    if not (gamma * sums.max() < 1.0 and sums.min() > -np.inf):
         raise InputError(
             f"P_st has rows with the sums {sums.min():.17g} to {sums.max():.17g} for gamma = {gamma!r}; "
             "gamma times each must be finite and below 1: give rows that sum to 1, or lower gamma"
@@ -203,13 +204,17 @@ def resolvent(P_st: Array, gamma: float) -> Resolvent:
     _chain(P_st, gamma)
     if P_st.ndim > 2:
         return _Batch(_system(P_st, gamma))
-    if len(P_st) >= LARGE:
-        w_s = np.full(len(P_st), 1.0 / len(P_st))
-        for _ in range(_POWERS):
-            previous_s, w_s = w_s, w_s @ P_st
-        if np.abs(w_s - previous_s).sum() <= _UNMIXED:
-            return _Mixing(P_st, gamma, w_s)
-    return _factorized(P_st, gamma)
+    return _mixing(P_st, gamma) or _factorized(P_st, gamma)
+
+
+def _mixing(P_st: Array, gamma: float) -> _Mixing | None:
+    """The corrections for one chain, if it is large and seems to mix fast."""
+    if len(P_st) < LARGE:
+        return None
+    w_s = np.full(len(P_st), 1.0 / len(P_st))
+    for _ in range(_POWERS):
+        previous_s, w_s = w_s, w_s @ P_st
+    return _Mixing(P_st, gamma, w_s) if np.abs(w_s - previous_s).sum() <= _UNMIXED else None
 
 
 def discounted_sum(P_st: Array, gamma: float, c_s: Array) -> Array:
@@ -221,4 +226,6 @@ def discounted_sum(P_st: Array, gamma: float, c_s: Array) -> Array:
         If ``P_st`` is no chain, gamma is not in [0, 1) or ``c_s`` is not one number per state.
     """
     _chain(P_st, gamma)
-    return _Batch(_system(P_st, gamma)).solve(c_s)
+    mixing = _mixing(P_st, gamma) if P_st.ndim == 2 else None
+    found = None if mixing is None else mixing.corrected(c_s)
+    return _Batch(_system(P_st, gamma)).solve(c_s) if found is None else found

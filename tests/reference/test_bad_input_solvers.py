@@ -954,7 +954,13 @@ TABLE: dict[Callable[..., object], Cases] = {
     },
     MirrorDescent.start: oracle_cases(1, "start"),
     MirrorDescent.improve: oracle_cases(1, "improve"),
-    MirrorDescent.policy: oracle_cases(1, "policy"),
+    MirrorDescent.policy: {
+        **oracle_cases(1, "policy"),
+        "batches": (
+            lambda: MirrorDescent(1.0, 1).policy(MDP_2, np.zeros((3, S, A))),
+            "batch.*do not agree.*give every",
+        ),
+    },
     PolicyGradient: {
         **no("policy_map", "PolicyMap", lambda m: PolicyGradient(m, 1.0, 1)),
         **no_number("step", lambda s: PolicyGradient(SoftmaxPolicy((S, A)), s, 1)),
