@@ -1,7 +1,7 @@
 r"""(C.37)-(C.38): how much one inexact projected gradient step descends.
 
-With g = G_k, the error e = lambda (grad^ p - grad p) and fall = (F(z_k) - F(z_{k+1})) / alpha, alpha L
-<= 1::
+With g = G_k, the error e = lambda (grad^ p - grad p), fall = (F(z_k) - F(z_{k+1})) / alpha and
+alpha L <= 1::
 
     printed   |g|^2  <=  8 fall + 10 |e|^2        what (C.37) and (C.38) add up to, before (C.39)
     proved    |g|^2  <=  2 fall +    |e|^2        the one-step lemma

@@ -1,7 +1,7 @@
 r"""(C.39): what Assumption 3 says of the errors, in terms of the projected gradients.
 
-With G, E, U the sums over k <= K of |G_k|^2, lambda^2 |grad^ p - grad p|^2 and |z_{k+1} - z_k|^2 /
-alpha^2::
+With G, E, U the sums over k <= K of |G_k|^2, of lambda^2 |grad^ p - grad p|^2 and of
+|z_{k+1} - z_k|^2 / alpha^2::
 
     Assumption 3        20 E  <=  K eps_orac + U
     printed             10 E  <=  (1/2) G + (1/2) K eps_orac

@@ -11,8 +11,8 @@ p(z_1) = O(1 / lambda): then it is of order lambda / eps.  A start with y_1 = pi
 and costs one accurate oracle call.
 
 The order lambda^2 is not an artefact: with one state, no rewards, f = 0 and a start at a vertex,
-G_1 = lambda (1/2, -1/2) for every step size, so that the average is at least lambda^2 / (2 K).  The
-printed count leaves lambda p(z_1) out.
+G_1 = lambda (1/2, -1/2) for every admissible step, so that the average is at least lambda^2 / (2 K).
+The printed count leaves lambda p(z_1) out.
 
 Attained up to 1% by flips (see Theorem 11) with a share near (1 + sqrt 704) / 37 = 0.744, for which
 both halves are needed.
