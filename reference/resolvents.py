@@ -113,10 +113,14 @@ class _Mixing:
     stationary_s: Array
 
     def solve(self, c_s: Array) -> Array:
+        found = self.corrected(c_s)
+        return self._factorized.solve(c_s) if found is None else found
+
+    def corrected(self, c_s: Array) -> Array | None:
+        """V with v = c + gamma P v by corrections alone, or nothing."""
         c_s = numbers("c_s", c_s, "(state,)", self.stationary_s.shape)
         ones = np.ones_like(self.stationary_s)
-        found = self._corrected(c_s, self.P_st, self.stationary_s, ones)
-        return self._factorized.solve(c_s) if found is None else found
+        return self._corrected(c_s, self.P_st, self.stationary_s, ones)
 
     def solve_adjoint(self, mu_s: Array) -> Array:
         mu_s = numbers("mu_s", mu_s, "(state,)", self.stationary_s.shape)
@@ -204,13 +208,17 @@ def resolvent(P_st: Array, gamma: float) -> Resolvent:
     _chain(P_st, gamma)
     if P_st.ndim > 2:
         return _Batch(_system(P_st, gamma))
-    if len(P_st) >= LARGE:
-        w_s = np.full(len(P_st), 1.0 / len(P_st))
-        for _ in range(_POWERS):
-            previous_s, w_s = w_s, w_s @ P_st
-        if np.abs(w_s - previous_s).sum() <= _UNMIXED:
-            return _Mixing(P_st, gamma, w_s)
-    return _factorized(P_st, gamma)
+    return _mixing(P_st, gamma) or _factorized(P_st, gamma)
+
+
+def _mixing(P_st: Array, gamma: float) -> _Mixing | None:
+    """The corrections for one chain, if it is large and seems to mix fast."""
+    if len(P_st) < LARGE:
+        return None
+    w_s = np.full(len(P_st), 1.0 / len(P_st))
+    for _ in range(_POWERS):
+        previous_s, w_s = w_s, w_s @ P_st
+    return _Mixing(P_st, gamma, w_s) if np.abs(w_s - previous_s).sum() <= _UNMIXED else None
 
 
 def discounted_sum(P_st: Array, gamma: float, c_s: Array) -> Array:
@@ -222,4 +230,6 @@ def discounted_sum(P_st: Array, gamma: float, c_s: Array) -> Array:
         If ``P_st`` is no chain, gamma is not in [0, 1) or ``c_s`` is not one number per state.
     """
     _chain(P_st, gamma)
-    return _Batch(_system(P_st, gamma)).solve(c_s)
+    mixing = _mixing(P_st, gamma) if P_st.ndim == 2 else None
+    found = None if mixing is None else mixing.corrected(c_s)
+    return _Batch(_system(P_st, gamma)).solve(c_s) if found is None else found
