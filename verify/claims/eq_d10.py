@@ -10,7 +10,8 @@ Derivation.  Let
     A = grad_{(x, pi_2)} V(pi^_1, pi_2) - grad_{(x, pi_2)} V(pi_1*, pi_2)
     B = grad_{(x, pi_1)} V(pi_1, pi^_2) - grad_{(x, pi_1)} V(pi_1, pi_2*)
 
-By Assumption 8(a), |A| <= L_v |pi^_1 - pi_1*| and |B| <= L_v |pi^_2 - pi_2*|.  The error is (A_x - B_x, -B_1, A_2), so by the triangle inequality it is at most |A| + |B|: for t > 0
+By Assumption 8(a), |A| <= L_v |pi^_1 - pi_1*| and |B| <= L_v |pi^_2 - pi_2*|.  The error is
+(A_x - B_x, -B_1, A_2), so by the triangle inequality it is at most |A| + |B|: for t > 0
 
     (1 + t) |A|^2 + (1 + 1/t) |B|^2 - |error|^2  =  |t A_x + B_x|^2 / t + t |A_2|^2 + |B_1|^2 / t  >=  0,
 
