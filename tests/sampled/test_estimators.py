@@ -318,6 +318,17 @@ def test_a_mean_is_that_of_its_trajectories() -> None:
     assert torch.equal(again.states_pnh, direct.states_pnh)
 
 
+def test_pairs_are_two_draws_one_after_the_other() -> None:
+    process = TWO.process()
+    pairs = MonteCarlo(Gpomdp(3), 6, Kept(1)).pairs(process, 3)
+    source = Kept(1)
+    for have in (pairs.first, pairs.second):
+        want = draw(process, Fixed(3), 6, source)
+        assert torch.equal(have.states_pnh, want.states_pnh)
+        assert torch.equal(have.actions_pnh, want.actions_pnh)
+    assert torch.equal(pairs.weight_pn, torch.full((2, 6), 1.0 / 6.0, dtype=torch.float64))
+
+
 @pytest.mark.parametrize("horizon", [Fixed(1), Fixed(4), Geometric(0.7)])
 def test_the_first_step_follows_the_first_decision(horizon: Fixed | Geometric) -> None:
     """Policies without choice: the first always takes action 0, the later ones 1."""

@@ -101,6 +101,11 @@ def _generator() -> np.random.Generator:
     return np.random.default_rng(1)
 
 
+def _other() -> np.random.Generator:
+    """Another stream: with the first one again, the designer's transitions would be the players'."""
+    return np.random.default_rng(2)
+
+
 def _mdp() -> Any:
     return general_mdp(_generator(), n_states=S, n_actions=A, gamma=GAMMA)
 
@@ -153,31 +158,27 @@ VALUE, BELLMAN, NI = (
 )
 
 CASES: Mapping[str, Case] = {
-    "value, kernel": Case(
-        linear_family(_generator(), _mdp()), (A,), value_penalty, _value_of_mdp, VALUE
-    ),
+    "value, kernel": Case(linear_family(_other(), _mdp()), (A,), value_penalty, _value_of_mdp, VALUE),
     "value, preferences": Case(
-        general_rlhf(_generator(), _mdp()), (A,), value_penalty, _value_of_mdp, VALUE
+        general_rlhf(_other(), _mdp()), (A,), value_penalty, _value_of_mdp, VALUE
     ),
-    "value, shaping": Case(
-        general_shaping(_generator(), _mdp()), (A,), value_penalty, _value_of_mdp, VALUE
-    ),
+    "value, shaping": Case(general_shaping(_other(), _mdp()), (A,), value_penalty, _value_of_mdp, VALUE),
     "value, Stackelberg": Case(_stackelberg(), (B,), value_penalty, _value_of_follower, VALUE),
     "bellman, kernel": Case(
-        linear_family(_generator(), _mdp()), (A,), bellman_penalty, _bellman_of_mdp, BELLMAN
+        linear_family(_other(), _mdp()), (A,), bellman_penalty, _bellman_of_mdp, BELLMAN
     ),
     "bellman, preferences": Case(
-        general_rlhf(_generator(), _mdp()), (A,), bellman_penalty, _bellman_of_mdp, BELLMAN
+        general_rlhf(_other(), _mdp()), (A,), bellman_penalty, _bellman_of_mdp, BELLMAN
     ),
     "bellman, shaping": Case(
-        general_shaping(_generator(), _mdp()), (A,), bellman_penalty, _bellman_of_mdp, BELLMAN
+        general_shaping(_other(), _mdp()), (A,), bellman_penalty, _bellman_of_mdp, BELLMAN
     ),
     "bellman, Stackelberg": Case(_stackelberg(), (B,), bellman_penalty, _bellman_of_follower, BELLMAN),
     "Nikaido-Isoda, kernel": Case(
-        general_game_family(_generator(), _game()), (A, B), nikaido_isoda, _ni, NI
+        general_game_family(_other(), _game()), (A, B), nikaido_isoda, _ni, NI
     ),
     "Nikaido-Isoda, incentives": Case(
-        general_incentive_design(_generator(), _game()), (A, B), nikaido_isoda, _ni, NI
+        general_incentive_design(_other(), _game()), (A, B), nikaido_isoda, _ni, NI
     ),
     "leader": Case(
         _stackelberg(),
@@ -187,7 +188,7 @@ CASES: Mapping[str, Case] = {
         _closed_objective(exact_stackelberg.leader_loss),
     ),
     "designer": Case(
-        general_incentive_design(_generator(), _game()),
+        general_incentive_design(_other(), _game()),
         (A, B),
         _objective(designer_loss),
         lambda design, _x, pi, _best, H: -value(designer_chain(design, *pi), H),
@@ -195,7 +196,7 @@ CASES: Mapping[str, Case] = {
         moves_x=False,
     ),
     "shaping": Case(
-        general_shaping(_generator(), _mdp()),
+        general_shaping(_other(), _mdp()),
         (A,),
         _objective(original_loss),
         lambda problem, _x, pi, _best, H: -value(fixed_chain(problem.original, pi[0]), H),
@@ -345,7 +346,7 @@ class BatchesOfTwo:
 
 def preferences(segment_length: int, delay: int, labels: Any = None) -> Rlhf:
     mdp = general_mdp(_generator(), n_states=2, n_actions=2, gamma=GAMMA)
-    return general_rlhf(_generator(), mdp, segment_length=segment_length, delay=delay, labels=labels)
+    return general_rlhf(_other(), mdp, segment_length=segment_length, delay=delay, labels=labels)
 
 
 @pytest.mark.parametrize(("length", "delay"), [(1, 0), (2, 0), (2, 1)])
@@ -436,6 +437,6 @@ def test_bad_input() -> None:
         value_penalty(game, x, (pi,), (pi, pi), mean)
     with pytest.raises(InputError, match=r"x has shape \(1, 2, 2\); it must be \(1, 2, 3\)"):
         leader_loss(game, x[..., :2], (pi,), mean)
-    design = tensors(general_incentive_design(_generator(), _game()))
+    design = tensors(general_incentive_design(_other(), _game()))
     with pytest.raises(InputError, match="policies has 1 entries"):
         nikaido_isoda(design, x, (pi,), (pi,), mean)
