@@ -46,7 +46,14 @@ from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Refutation
 from verify.claims.instances import Instance, adversary, corners, generator_of, simplex, unit
 from verify.claims.local_solutions import holding_slopes, is_interior_solution, some_vertex
-from verify.claims.measures import Measured, diameter, dominance_constant, lipschitz, start_value
+from verify.claims.measures import (
+    Measured,
+    diameter,
+    dominance_constant,
+    informative,
+    lipschitz,
+    start_value,
+)
 from verify.contract import Context
 from verify.crosscheck.tolerances import UNIT, policy_gradient_tolerance
 
@@ -269,7 +276,7 @@ CLAIM = Claim(
         formula=r"\lambda\ge\frac{LC_u}{\mu\,\delta}\ \Rightarrow\ "
         r"p(x_\lambda,y_\lambda)\le\frac{LC_u}{\mu\,\lambda}\le\delta,\quad "
         r"\mu=\frac{(1-\gamma)\min_s\rho(s)}{\gamma+(1-\gamma)\min_s\rho(s)}",
-        trials=trials,
+        trials=informative(trials),
     ),
     faults=(
         Fault("without_mu", "the constant of gradient dominance is 1", without_mu),

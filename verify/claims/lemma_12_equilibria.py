@@ -41,6 +41,7 @@ from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Refutation
 from verify.claims.exact_zero_sum import ExactZeroSum
 from verify.claims.gradients import equal
+from verify.claims.measures import informative
 from verify.claims.zero_sum import Play, plays
 from verify.contract import Context
 
@@ -166,7 +167,7 @@ CLAIM = Claim(
         "equilibrium, hence the minimum is zero.",
         formula=EQUIVALENCE
         + r",\quad\min_{\pi\in\Pi}\psi(x,\pi)=0,\quad\Pi_i=\textstyle\prod_s\Pi_{i,s}",
-        trials=trials,
+        trials=informative(trials),
     ),
     faults=(
         Fault("pure", "deterministic policies suffice for an equilibrium", pure),

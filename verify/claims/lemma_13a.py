@@ -43,6 +43,7 @@ from verify.claims.contract import Claim, Fault, Form, Margin, Refutation
 from verify.claims.exact_zero_sum import ExactZeroSum
 from verify.claims.gradients import equal, slope
 from verify.claims.instances import generator_of, sparse
+from verify.claims.measures import informative
 from verify.claims.zero_sum import Play, plays
 from verify.contract import Context
 from verify.crosscheck.tolerances import at_optimum, joint_scale, x_gradient
@@ -260,7 +261,7 @@ CLAIM = Claim(
         words="The same where the policies of the states may be chosen independently; player 2's best "
         "response is a minimiser.",
         formula=GRADIENT + r",\quad\Pi_i=\textstyle\prod_s\Pi_{i,s}",
-        trials=trials,
+        trials=informative(trials),
     ),
     faults=(
         Fault("own_policies", "the gradients are taken at the own policies", own_policies),
