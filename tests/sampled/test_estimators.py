@@ -318,6 +318,28 @@ def test_a_mean_is_that_of_its_trajectories() -> None:
     assert torch.equal(again.states_pnh, direct.states_pnh)
 
 
+@pytest.mark.parametrize("setting", ["no baseline", "constant", "state values", "leave one out"])
+def test_padding_does_not_count(setting: str) -> None:
+    process = TWO.process()
+    batch = draw(process, Geometric(0.7), 8, Independent(torch.Generator().manual_seed(2)))
+    other = draw(process, Fixed(batch.horizon), 8, Independent(torch.Generator().manual_seed(3)))
+    reached = torch.cat((torch.ones_like(batch.mask_pnh[..., :1]), batch.mask_pnh), -1)
+    assert not batch.mask_pnh.all()
+    padded = replace(
+        batch,
+        states_pnh=torch.where(reached, batch.states_pnh, other.states_pnh),
+        actions_pnh=torch.where(batch.mask_pnh, batch.actions_pnh, other.actions_pnh),
+    )
+    estimator = settings(4, TWO.values_ps)[f"random_horizon, {setting}"]
+    have, want = (estimator.surrogate(some, process) for some in (padded, batch))
+    assert torch.equal(have, want)
+    for a, b in zip(
+        gradients(have.sum(), TWO.parameters), gradients(want.sum(), TWO.parameters), strict=True
+    ):
+        # The same terms, and zeros, are summed in another order.
+        torch.testing.assert_close(a, b, rtol=0.0, atol=TWO.tolerance(8 * batch.horizon))
+
+
 def test_pairs_are_two_draws_one_after_the_other() -> None:
     process = TWO.process()
     pairs = MonteCarlo(Gpomdp(3), 6, Kept(1)).pairs(process, 3)
