@@ -23,7 +23,7 @@ The class.  If each player must use one policy in two states, the value need not
 has a positive minimum, (5.4) has no feasible point, but (5.7) has.
 
 The trials compute equilibria for tau > 0, with a certificate, and approach tau = 0: an equilibrium at a
-temperature t has psi <= 2 t max |h| / (1 - gamma) without regularisation.
+temperature t has psi <= 2 t (max |h1| + max |h2|) / (1 - gamma) without regularisation.
 """
 
 from collections.abc import Iterator
