@@ -13,7 +13,6 @@ responses are projections.  L_pi is bounded by the norm of the derivative of the
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
 
 import numpy as np
 
@@ -29,7 +28,7 @@ from reference.problems.zero_sum_game import GameFamily, ZeroSumGame
 from reference.regularizers import Quadratic
 from reference.validation import Array
 from verify.claims.instances import DRAWS, generator_of, sparse
-from verify.claims.lipschitz import Measured, joined, spectral, tangential
+from verify.claims.lipschitz import Measured, joined, tangential
 from verify.contract import Context
 from verify.crosscheck.tolerances import UNIT, Scale, at_optimum, joint_scale, x_gradient
 
@@ -96,37 +95,37 @@ class OneStateGame:
         return Measured(vector, high.error + low.error)
 
     @cached_property
+    def _blocks(self) -> tuple[Array, Array, Array]:
+        """Second derivatives at vertices: x with pi_1 (2, B, A), with pi_2 (2, A, B), both policies."""
+        x = np.array([self.low, self.high])[:, None, None]
+        with_first = tangential(self.F_ab.T + x * self.g_a)
+        with_second = tangential(self.F_ab + x * self.e_b)
+        payoffs = tangential(self.R_ab + x * self.F_ab)
+        return with_first, with_second, payoffs - payoffs.mean(axis=1, keepdims=True)
+
+    @cached_property
     def smoothness(self) -> float:
         """L_v: the largest norm of second derivatives, at a vertex."""
-        return float(np.abs(np.linalg.eigvalsh(np.stack(list(self._vertices())))).max())
-
-    def _vertices(self) -> Iterator[Array]:
         n, m = self.R_ab.shape
-        flat_a, flat_b = np.eye(n) - 1.0 / n, np.eye(m) - 1.0 / m
-        for x, a, b in product((self.low, self.high), range(n), range(m)):
-            hessian = np.zeros((1 + n + m, 1 + n + m))
-            hessian[0, 0] = self.g_a[a] + self.e_b[b]
-            hessian[0, 1 : 1 + n] = flat_a @ (self.F_ab[:, b] + x * self.g_a)
-            hessian[0, 1 + n :] = flat_b @ (self.F_ab[a] + x * self.e_b)
-            hessian[1 : 1 + n, 1 + n :] = flat_a @ self.payoffs(x) @ flat_b
-            hessian += hessian.T
-            hessian[0, 0] *= 0.5
-            hessian[1 : 1 + n, 1 : 1 + n] = -self.tau * flat_a
-            hessian[1 + n :, 1 + n :] = self.tau * flat_b
-            yield hessian
+        with_first, with_second, mixed = self._blocks
+        hessian = np.zeros((2, n, m, 1 + n + m, 1 + n + m))
+        hessian[..., 0, 0] = 0.5 * (self.g_a[:, None] + self.e_b)
+        hessian[..., 0, 1 : 1 + n] = with_first[:, None]
+        hessian[..., 0, 1 + n :] = with_second[:, :, None]
+        hessian[..., 1 : 1 + n, 1 + n :] = mixed[:, None, None]
+        hessian[..., 1 : 1 + n, 1 : 1 + n] = -0.5 * self.tau * (np.eye(n) - 1.0 / n)
+        hessian[..., 1 + n :, 1 + n :] = 0.5 * self.tau * (np.eye(m) - 1.0 / m)
+        return float(np.abs(np.linalg.eigvalsh(hessian + np.swapaxes(hessian, -1, -2))).max())
 
     @cached_property
     def response_slope(self) -> float:
         """L_pi: the payoffs of a player's actions move that much, over tau, at a vertex at most."""
-        n, m = self.R_ab.shape
-        flat_a, flat_b = np.eye(n) - 1.0 / n, np.eye(m) - 1.0 / m
+        with_first, with_second, mixed = self._blocks
         worst = 0.0
-        for x in (self.low, self.high):
-            mixed = flat_a @ self.payoffs(x) @ flat_b
-            ins = [flat_a @ (self.F_ab[:, b] + x * self.g_a) for b in range(m)]
-            worst = max(worst, *(spectral(np.column_stack([own, mixed])) for own in ins))
-            ins = [flat_b @ (self.F_ab[a] + x * self.e_b) for a in range(n)]
-            worst = max(worst, *(spectral(np.column_stack([own, mixed.T])) for own in ins))
+        for own, other in ((with_first, mixed), (with_second, np.swapaxes(mixed, 1, 2))):
+            wide = np.broadcast_to(other[:, None], (*own.shape, other.shape[-1]))
+            slopes = np.concatenate([own[..., None], wide], axis=-1)
+            worst = max(worst, float(np.linalg.svd(slopes, compute_uv=False).max()))
         return worst / self.tau
 
     def __str__(self) -> str:
@@ -165,19 +164,26 @@ def contrary(reach: float, tau: float = 1.0) -> OneStateGamePair:
     return OneStateGamePair(game, (reach, last, last), (0.0, last, last))
 
 
+def pennies(size: float, tau: float) -> OneStateGamePair:
+    """Matching pennies without x: best responses move with slope 2 size / tau around (1/2, 1/2)."""
+    up, half, none = np.array([1.0, -1.0]), np.array([0.5, 0.5]), np.zeros(2)
+    game = OneStateGame(size * np.outer(up, up), np.zeros((2, 2)), none, none, tau, -1.0, 1.0)
+    shift = 0.1 * tau / size * up
+    return OneStateGamePair(game, (0.0, half, half + shift), (0.0, half, half - shift))
+
+
 def one_state_game(z: Array) -> OneStateGamePair:
-    """Decode thirteen numbers into a pair of points of a game with two actions each."""
+    """Decode eleven numbers into a pair of points of a game with two actions each; tau = 1."""
     up = np.array([1.0, -1.0])
     a, b, c, f, g, e = np.tanh(z[:6])
     R_ab = 3.0 * (a * up[:, None] + b * up + c * np.outer(up, up))
-    tau = float(np.exp(np.clip(z[6], -3.0, 3.0)))
-    reach = float(np.exp(np.clip(z[7], -5.0, 1.0)))
-    game = OneStateGame(R_ab, 2.0 * f * np.outer(up, up), g * up, e * up, tau, -reach, reach)
-    near = float(np.exp(-np.clip(z[8], 0.0, 6.0)))
-    x = reach * float(np.tanh(z[9]))
+    reach = float(np.exp(np.clip(z[6], -5.0, 1.0)))
+    game = OneStateGame(R_ab, 2.0 * f * np.outer(up, up), g * up, e * up, 1.0, -reach, reach)
+    near = float(np.exp(-np.clip(z[7], 0.0, 6.0)))
+    x = reach * float(np.tanh(z[8]))
     x_ = x - near * (x + float(np.copysign(reach, x)))
-    pi_a, pi_b, other = (0.5 + 0.5 * np.clip(end, -1.0, 1.0) * up for end in z[10:13])
-    moved = pi_a + near * (other - pi_a), pi_b + near * (other - pi_b)
+    pi_a, pi_b = (0.5 + 0.5 * np.clip(end, -1.0, 1.0) * up for end in z[9:11])
+    moved = pi_a + near * (pi_b - pi_a), pi_b + near * (pi_a - pi_b)
     return OneStateGamePair(game, (x, pi_a, pi_b), (x_, *moved))
 
 

@@ -3,7 +3,8 @@ r"""Lemma 21: the value of a zero-sum game is smooth in (x, pi_1, pi_2), with wh
 For direct policies, B = B_r + tau B_h and every start state s::
 
     printed   V(rho) L'_vx-smooth in x, uniformly in the policies  =>  V(s) is smooth with L_v =
-              O( |A| B / (1-gamma)^3 + tau B'_h |A| / (1-gamma)^2 + tau (B'_h + L_h) / (1-gamma) + L'_vx ),
+              O( |A| B / (1-gamma)^3 + tau B'_h |A| / (1-gamma)^2
+                 + tau (B'_h + L_h) / (1-gamma) + L'_vx ),
               by the proof the largest of L'_vx and of the constants in pi_1 and in pi_2
     proved    V(s) is smooth with lambda_max of the 3 x 3 matrix of its block constants, all explicit
 
