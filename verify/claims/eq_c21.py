@@ -145,6 +145,7 @@ def refute(content: dict[str, Any]) -> None:
     one = exact.fraction("1/2")
     ys = [exact.fraction(y) for y in content["y"]]
     exact.require(all(-1 <= y <= 1 for y in ys), "a parameter is outside of [-1, 1]")
+    exact.require(not any(mdp.r_sa.sum(axis=1)), "the actions' rewards are not opposite")
     policies = [exact.shared(one + one * y, len(mdp.rho_s)) for y in ys]
     slopes = [(pi, mdp.policy_gradient(pi)) for pi in policies]
     gradients = [one * (exact.total(g[:, 1]) - exact.total(g[:, 0])) for _, g in slopes]

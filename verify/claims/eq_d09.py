@@ -124,8 +124,9 @@ def trials_with(constant: Constant) -> Trials:
 def refute(content: dict[str, Any]) -> None:
     """One state, gamma = 0: psi at fixed policies and two x; both sides squared, gradients tangential.
 
-    Premises: the first action is better for either player by tau at least, at every x and policy of the
-    other, so that L_pi = 0; L_v is at least the largest |V_xx| or tau, plus the length of V_x,pi.
+    Premises: the first action is better for either player by 2 tau at least, at every x and policy of
+    the other, so that L_pi = 0 and the policies do not interact; L_v is at least the largest of |V_xx|
+    and tau, plus the length of the mixed derivatives.
     """
     r_ab = exact.fractions(content["R"])
     g_a, e_b = exact.fractions(content["g"]), exact.fractions(content["e"])
@@ -134,13 +135,9 @@ def refute(content: dict[str, Any]) -> None:
     pi_a, pi_b = exact.fractions(content["pi_1"]), exact.fractions(content["pi_2"])
     for row in (pi_a, pi_b):
         exact.require_distribution(row)
-    exact.require(
-        min(r_ab[0] - r_ab[1]) >= tau and g_a[0] >= g_a[1], "player 1 may use the second action"
-    )
-    exact.require(
-        max(r_ab[:, 0] - r_ab[:, 1]) <= -tau and e_b[0] <= e_b[1], "player 2 may use the second action"
-    )
-    exact.require(exact.total(r_ab * exact.fractions([[1, -1], [-1, 1]])) == 0, "policies interact")
+    for better in (*(r_ab[0] - r_ab[1]), *(r_ab[:, 1] - r_ab[:, 0])):
+        exact.require(better == 2 * tau, "the first action is not better by 2 tau")
+    exact.require(tau > 0 and g_a[0] >= g_a[1] and e_b[0] <= e_b[1], "x favours a second action")
     exact.require(exact.total(g_a) == 0 and exact.total(e_b) == 0, "g and e are to have sum zero")
     reach = max(abs(low), abs(high))
     bend = max(tau, max(g_a) + max(e_b))

@@ -185,13 +185,14 @@ class StretchedPair:
         Raises
         ------
         CertificateError
-            If a point is outside of X or Y.
+            If a point is outside of Y; X is spanned by the two x.
         """
-        low, high = (exact.fraction(end) for end in content["X"])
         M, tau = exact.fraction(content["M"]), exact.fraction(content["tau"])
-        points = tuple((exact.fraction(x), exact.fraction(y)) for x, y in content["points"])
-        for x, y in points:
-            exact.require(low <= x <= high and 0 <= y <= M, "a point is outside of X x Y")
+        ys = content.get("y", ["0", "0"])
+        points = tuple(
+            (exact.fraction(x), exact.fraction(y)) for x, y in zip(content["x"], ys, strict=True)
+        )
+        exact.require(all(0 <= y <= M for _, y in points), "a point is outside of Y")
         exact.require(M > 0 and tau > 0, "M and tau must be positive")
         return cls(exact.fractions(content["feature"]), M, tau, points)
 
@@ -202,9 +203,9 @@ class StretchedPair:
         return (x - x_) ** 2 + (y - y_) ** 2
 
     def require_premises(self, smooth: fmpq, slope_q: fmpq) -> None:
-        """Require that V, with its constant Hessian, is L_v-smooth, and that |grad q| <= C_J."""
+        """Require that V is L_v-smooth, by the sum of its constant derivatives, and |grad q| <= C_J."""
         mixed = abs(self.feature_a[0] - self.feature_a[1]) / self.M
-        exact.require(smooth >= mixed + 2 * self.tau / self.M**2, "V is not L_v-smooth")
+        exact.require(smooth == mixed + 2 * self.tau / self.M**2, "L_v is not |V_xy| + |V_yy|")
         exact.require(slope_q**2 >= exact.total(self.feature_a**2), "|grad q| exceeds C_J")
 
     def mdp(self, x: fmpq) -> ExactMdp:

@@ -151,6 +151,8 @@ def refute_kink(content: dict[str, Any]) -> None:
         return numerator + denominator * added / (1 - mdp.gamma), denominator
 
     numerator, denominator = value(t)
+    somewhere = numerator(half, zero) / (denominator + s * 0)(half, zero)
+    exact.same("V at t = 1/2 and s = 0", somewhere, content["V"])
     exact.nonnegative("the denominator", denominator + s * 0, (zero, one), (zero, one))
     slopes = []
     for end, interval in ((one, (half, one)), (zero, (zero, half))):

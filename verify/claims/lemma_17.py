@@ -105,14 +105,13 @@ def refute_constant(content: dict[str, Any]) -> None:
     V(rho) is a parabola in the shared probability t, open downwards; its vertices are recorded.
     """
     feature_sa = exact.fractions(content["feature"])
-    low, high = (exact.fraction(end) for end in content["X"])
     (t,) = exact.indeterminates("t")
     policies = []
     base = exact.ExactMdp.parse(content["mdp"], content["tau"])
     exact.require(base.gamma == 0 and base.tau > 0, "q is the reward, and tau > 0, only if so given")
     for point, vertex in zip(content["x"], content["t"], strict=True):
         x, best = exact.fraction(point), exact.fraction(vertex)
-        exact.require(low <= x <= high and 0 <= best <= 1, "a point is outside of X or of the class")
+        exact.require(0 <= best <= 1, "a policy is outside of the class")
         mdp = replace(base, r_sa=base.r_sa + x * feature_sa)
         numerator_s, _ = mdp.value_fractions(exact.shared(t, 2))
         loss = t**0 * mdp.start_value(exact.shared(best, 2))
