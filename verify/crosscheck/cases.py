@@ -83,10 +83,11 @@ def drawn(generator: np.random.Generator) -> Iterator[tuple[str, Problem]]:
         "Stackelberg, direct leader",
         general.general_stackelberg(generator, leader=DirectPolicy, regularizer=Quadratic()),
     )
-    yield "RLHF, Bradley-Terry", general.general_rlhf(generator, segment_length=2, delay=1)
+    small = general.general_mdp(generator, n_states=3, n_actions=2)  # every pair of segments is listed
+    yield "RLHF, Bradley-Terry", general.general_rlhf(generator, small, segment_length=2, delay=1)
     yield (
         "RLHF, labels by return",
-        general.general_rlhf(generator, segment_length=2, delay=0, labels=LabelByReturn()),
+        general.general_rlhf(generator, small, segment_length=2, delay=0, labels=LabelByReturn()),
     )
     yield "shaping", general.general_shaping(generator)
     for name_1, h_1 in general.general_regularizers(generator, 4, 3).items():
