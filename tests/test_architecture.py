@@ -39,6 +39,9 @@ VALUES = (
 SIBLINGS = (
     "reference.penalties",
     "reference.objectives",
+    "sampled.estimators",
+    "sampled.objectives",
+    "sampled.penalties",
     "verify.crosscheck.quantities",
     "verify.mutants.faults",
 )
