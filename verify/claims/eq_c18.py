@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator
 
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Trials
+from verify.claims.measures import informative
 from verify.claims.parametrized import (
     Derivatives,
     longest_row,
@@ -70,7 +71,7 @@ def trials_with(bound: Bound) -> Trials:
             for point in (pair.first, pair.second):
                 yield margin(point, bound)
 
-    return trials
+    return informative(trials)
 
 
 def margin(point: Derivatives, bound: Bound) -> Margin:

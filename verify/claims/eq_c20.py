@@ -35,6 +35,7 @@ from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation, Trials
 from verify.claims.instances import adversary
+from verify.claims.measures import informative
 from verify.claims.parametrized import ParameterPair, climbed_to, parameter_pairs, swapped
 from verify.contract import Context
 
@@ -75,7 +76,7 @@ def trials_with(share: float) -> Trials:
 
         yield from adversary(context, "eq_c20", 6, climbed)
 
-    return trials
+    return informative(trials)
 
 
 def as_printed(context: Context) -> Iterator[Margin]:

@@ -31,6 +31,7 @@ from reference.regularizers import Quadratic
 from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Refutation, Trials
+from verify.claims.measures import informative
 from verify.claims.parametrized import (
     Derivatives,
     ParameterPair,
@@ -133,7 +134,7 @@ def trials_with(size: Size, *, exchange_q: bool = True) -> Trials:
         for pair in drawn(context):
             yield margin(pair, size, exchange_q=exchange_q)
 
-    return trials
+    return informative(trials)
 
 
 def refute(content: dict[str, Any]) -> None:

@@ -42,6 +42,7 @@ from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Trials
 from verify.claims.instances import adversary
+from verify.claims.measures import informative
 from verify.claims.parametrized import (
     ParameterPair,
     climbed_to,
@@ -104,7 +105,7 @@ def trials_with(change: Change, factor: float = 1.0) -> Trials:
 
         yield from adversary(context, "eq_c22", 6, climbed)
 
-    return trials
+    return informative(trials)
 
 
 def prove() -> None:

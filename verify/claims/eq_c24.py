@@ -39,6 +39,7 @@ from verify.claims.lipschitz import (
     steered,
     stretched,
 )
+from verify.claims.measures import informative
 from verify.contract import Context
 
 Constant = Callable[[float, float, float], float]
@@ -107,7 +108,7 @@ def trials_with(constant: Constant, tight: tuple[OneStatePair, ...]) -> Trials:
             if drawn.x_apart > 0.0 and i % 3 == 0:
                 yield from_data(drawn, constant)
 
-    return trials
+    return informative(trials)
 
 
 def refute_parametrisation(content: dict[str, Any]) -> None:

@@ -38,6 +38,7 @@ from verify.claims.lipschitz import (
     pairs,
     steered,
 )
+from verify.claims.measures import informative
 from verify.contract import Context
 from verify.crosscheck.tolerances import at_optimum
 
@@ -125,7 +126,7 @@ def trials_with(margin: Callable[[OneStatePair], Margin], general: Callable[[Pai
             if drawn.x_apart > 0.0 and i % 3 == 0:
                 yield general(drawn)
 
-    return trials
+    return informative(trials)
 
 
 def families_value(pair: Pair) -> Margin:

@@ -42,6 +42,7 @@ from verify.claims.gaming import (
 )
 from verify.claims.instances import adversary
 from verify.claims.lipschitz import Measured, joined, slope
+from verify.claims.measures import informative
 from verify.contract import Context
 
 Constant = Callable[[float, float], float]
@@ -118,7 +119,7 @@ def trials_with(constant: Constant) -> Trials:
 
         yield from adversary(context, "eq_d09", 11, climbed)
 
-    return trials
+    return informative(trials)
 
 
 def refute(content: dict[str, Any]) -> None:

@@ -1,7 +1,8 @@
 r"""Steps from Lipschitz constants to Lipschitz constants, as exact combinations of their hypotheses.
 
 Lengths are indeterminates that are known to be nonnegative; vectors enter through inner products.  Every
-function verifies one step and raises `CertificateError` if it is wrong.
+function verifies one step and raises `CertificateError` if it is wrong.  Each takes the share of its
+right side that is claimed: all of it, for with any other the identity does not hold.
 """
 
 from collections.abc import Mapping
@@ -15,24 +16,26 @@ from verify.claims import exact
 from verify.claims.exact import ExactMdp
 from verify.claims.exact_gram import Space, Terms, follows, identical
 
+ONE = fmpq(1)
 
-def through_the_policy() -> None:
+
+def through_the_policy(share: fmpq = ONE) -> None:
     """|a|^2 <= L^2 (dx^2 + dpi^2) and dpi <= c dx give |a|^2 <= L^2 (1 + c^2) dx^2."""
     a2, smooth, c, dx, dpi = exact.indeterminates("a2", "L", "c", "dx", "dpi")
     exact.combination(
-        smooth**2 * (1 + c**2) * dx**2 - a2,
+        share * smooth**2 * (1 + c**2) * dx**2 - a2,
         (dx**0, smooth**2 * (dx**2 + dpi**2) - a2),
         (smooth**2, c**2 * dx**2 - dpi**2),
     )
 
 
-def root_below_sum() -> None:
+def root_below_sum(share: fmpq = ONE) -> None:
     """1 + c^2 <= (1 + c)^2, so sqrt(1 + c^2) <= 1 + c."""
     (c,) = exact.indeterminates("c")
-    exact.combination((1 + c) ** 2 - (1 + c**2), (2 * c, c**0))
+    exact.combination(share * (1 + c) ** 2 - (1 + c**2), (2 * c, c**0))
 
 
-def two_parts() -> None:
+def two_parts(share: fmpq = ONE) -> None:
     """|a| <= N D and |b| <= M D give |a - b|^2 <= (M + N)^2 D^2.
 
     Multiplied by M N; if one of them is zero there is nothing to show.
@@ -45,11 +48,11 @@ def two_parts() -> None:
         (M * (M + N), N * N * D * D - space.square(a)),
         (1, space.square(N * b + M * a)),
     ]
-    slack = M * N * ((M + N) * (M + N) * D * D - space.square(a - b))
+    slack = M * N * (share * (M + N) * (M + N) * D * D - space.square(a - b))
     follows("the triangle inequality", slack, known)
 
 
-def second_slopes() -> None:
+def second_slopes(share: fmpq = ONE) -> None:
     """(1-gamma)^2 |D'DV| <= (1-gamma) K + gamma (p k' + p' k), for slopes along any two directions.
 
     From |DV| <= k + gamma |DV|, likewise for D', and |D'DV| <= K + gamma (p |D'V| + p' |DV|) +
@@ -59,14 +62,14 @@ def second_slopes() -> None:
         "e", "gamma", "K", "p", "p'", "k", "k'", "v", "v'", "w"
     )
     exact.combination(
-        e * bend + gamma * (p * m + q * k) - e**2 * w,
+        share * (e * bend + gamma * (p * m + q * k)) - e**2 * w,
         (e, bend + gamma * (p * u + q * v) - e * w),
         (gamma * q, k - e * v),
         (gamma * p, m - e * u),
     )
 
 
-def largest_eigenvalue() -> None:
+def largest_eigenvalue(share: fmpq = ONE) -> None:
     """|N z| <= lambda |z| for N = [[a, b], [b, c]] with a, b, c >= 0 and lambda its larger eigenvalue.
 
     lambda >= a, c and (lambda - a)(lambda - c) = b^2, so that with s, t the roots of lambda - a and
@@ -76,12 +79,12 @@ def largest_eigenvalue() -> None:
     a, b, c = lam - s * s, s * t, lam - t * t
     identical(
         "the largest eigenvalue",
-        lam**2 * (x**2 + y**2) - (a * x + b * y) ** 2 - (b * x + c * y) ** 2,
+        share * lam**2 * (x**2 + y**2) - (a * x + b * y) ** 2 - (b * x + c * y) ** 2,
         (a + c) * (s * x - t * y) ** 2,
     )
 
 
-def blocks() -> None:
+def blocks(share: fmpq = ONE) -> None:
     """Parts u, v of a vector with |u| <= a X + b Y and |v| <= b X + c Y, and so |(u, v)| <= |N (X, Y)|.
 
     The slack of the squares is (bound - length)(bound + length) for each part.
@@ -89,13 +92,13 @@ def blocks() -> None:
     a, b, c, x, y, u, v = exact.indeterminates("a", "b", "c", "X", "Y", "u", "v")
     first, second = a * x + b * y, b * x + c * y
     exact.combination(
-        first**2 + second**2 - u**2 - v**2,
+        share * (first**2 + second**2) - u**2 - v**2,
         (first + u, first - u),
         (second + v, second - v),
     )
 
 
-def strongly_concave_maximisers() -> None:
+def strongly_concave_maximisers(share: fmpq = ONE) -> None:
     """tau |p - p'| <= |q - q'| for the maximisers p, p' of <., q> - tau h over a convex set.
 
     Each is better than the other at its own q, by tau |d|^2 / 2 at least, d = p - p'; added up,
@@ -109,11 +112,11 @@ def strongly_concave_maximisers() -> None:
     second = -space.dot(r, d) + tau * (h - k) - half
     monotone = space.dot(q - r, d) - tau * space.square(d)
     follows("the two optimality inequalities", monotone, [(1, first), (1, second)])
-    slack = space.square(q - r) - tau * tau * space.square(d)
+    slack = share * space.square(q - r) - tau * tau * space.square(d)
     follows("Lipschitz", slack, [(1, space.square(q - r - tau * d)), (2 * tau, monotone)])
 
 
-def solution_from_values() -> None:
+def solution_from_values(share: fmpq = ONE) -> None:
     """tau |d|^2 / n <= L D |d| for the optimal policies at two parameters D apart.
 
     V_nu grows by tau |d|^2 / (2 n) from its maximum, at either parameter; the mixed difference of the
@@ -124,7 +127,7 @@ def solution_from_values() -> None:
     )
     growth = tau * n_inverse * d**2
     exact.combination(
-        smooth * D * d - growth,
+        share * smooth * D * d - growth,
         (d**0, smooth * D * d - both),
         (d**0, both - e - f),
         (d**0, e - growth / 2),
@@ -132,7 +135,7 @@ def solution_from_values() -> None:
     )
 
 
-def game_parts() -> None:
+def game_parts(share: fmpq = ONE) -> None:
     """|grad psi - grad psi'|^2 <= 4 k^2 |dz|^2 with k = L_v sqrt(1 + L_pi^2).
 
     The gradient's parts are b_x - a_x, -a_1 and b_2, where (a_x, a_1) belongs to V(pi_1, pi_2*) and
@@ -143,7 +146,9 @@ def game_parts() -> None:
     k2, dx2, d1, d2 = space.numbers
     first = k2 * (dx2 + d1) - space.square(ax) - space.square(a1)
     second = k2 * (dx2 + d2) - space.square(bx) - space.square(b2)
-    slack = 4 * k2 * (dx2 + d1 + d2) - space.square(bx - ax) - space.square(a1) - space.square(b2)
+    slack = (
+        share * 4 * k2 * (dx2 + d1 + d2) - space.square(bx - ax) - space.square(a1) - space.square(b2)
+    )
     follows(
         "the two players' parts",
         slack,

@@ -59,6 +59,7 @@ from verify.claims.lipschitz import (
     steered,
     tangential,
 )
+from verify.claims.measures import informative
 from verify.contract import Context
 
 Constant = Callable[[float, float, float, float], float]
@@ -156,7 +157,7 @@ def trials_with(constant: Constant) -> Trials:
 
         yield from adversary(context, "lemma_10_bellman", 11, climbed)
 
-    return trials
+    return informative(trials)
 
 
 def refute_tau(content: dict[str, Any]) -> None:

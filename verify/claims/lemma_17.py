@@ -40,6 +40,7 @@ from verify.claims import exact, exact_smoothness
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation
 from verify.claims.instances import adversary
 from verify.claims.lipschitz import OneStatePair, Pair, one_state, pairs, steered
+from verify.claims.measures import informative
 from verify.contract import Context
 
 
@@ -63,6 +64,7 @@ def moving(context: Context) -> Iterator[Pair]:
     return (pair for pair in pairs(context, "lemma_17") if pair.x_apart > 0.0)
 
 
+@informative
 def trials(context: Context) -> Iterator[Margin]:
     """General families, the instance that attains the constant, and an adversary with one state."""
     yield from map(locally, moving(context))

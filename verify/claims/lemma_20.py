@@ -49,6 +49,7 @@ from verify.claims import exact_smoothness
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation, Trials
 from verify.claims.instances import generator_of
 from verify.claims.lipschitz import Measured
+from verify.claims.measures import informative
 from verify.claims.parametrized import (
     STAY,
     Derivatives,
@@ -175,7 +176,7 @@ def trials_with(change: Change, factor: float = 1.0) -> Trials:
             x_ = family.domain.project(x + share * (far - x))
             yield margin(family, x, x_, drawn, change, factor)
 
-    return trials
+    return informative(trials)
 
 
 CLAIM = Claim(

@@ -45,6 +45,7 @@ from reference.validation import Array
 from verify.claims import exact, exact_smoothness
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation, Trials
 from verify.claims.gaming import GamePair, GamePoint, both, game_pairs
+from verify.claims.measures import informative
 from verify.contract import Context
 
 Change = Callable[[Array], Array]
@@ -120,7 +121,7 @@ def trials_with(change: Change, factor: float = 1.0) -> Trials:
         for drawn in game_pairs(context, "lemma_21", regularized=False):
             yield margin(drawn, change, factor)
 
-    return trials
+    return informative(trials)
 
 
 def refute_policies(content: dict[str, Any]) -> None:
