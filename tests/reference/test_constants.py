@@ -79,6 +79,29 @@ def test_a_bandit_by_hand() -> None:
     )
 
 
+def test_the_slope_of_solutions_is_attained_in_many_states() -> None:
+    """Four states like that one, with weights 1/2 to 2: each policy moves with sqrt(2) / (3 w)."""
+    reward = LinearReward(np.tile(UP, (1, 4, 1)), np.zeros((4, 2)), INTERVAL)
+    kernel = FixedKernel(np.full((4, 2, 4), 0.25))
+    rho_s = np.array([0.1, 0.2, 0.3, 0.4])
+    plain = MdpFamily(reward, kernel, 0.0, rho_s, 3.0, Quadratic())
+    given_ = constants.bounds(plain)
+    ends = [policy_iteration(plain.at(np.full(1, x))).pi_sa for x in (-1.0, 1.0)]
+    slope = float(np.linalg.norm(ends[1] - ends[0])) / 2.0
+    assert constants.response_slope(given_) == pytest.approx(slope)
+    assert slope == pytest.approx(2.0 * math.sqrt(2.0) / 3.0)
+
+    weights = Weighted(Quadratic(), np.array([0.5, 1.0, 1.5, 2.0]))
+    given_ = constants.bounds(replace(plain, regularizer=weights))
+    # h ranges from 0.5 / 4 to 2 / 2; its gradient along the simplex is at most 2 sqrt(1/2).
+    assert given_.half_range == pytest.approx(0.5 * (2.0 + 3.0 * (1.0 - 0.125)))
+    (player,) = given_.players
+    assert (player.h_slope, player.h_curvature, player.h_modulus) == pytest.approx(
+        (math.sqrt(2.0), 2.0, 0.5)
+    )
+    assert constants.response_slope(given_) == pytest.approx(2.0 * slope)
+
+
 def test_a_game_by_hand() -> None:
     """r = +-1 as the actions agree or not, no x, gamma = 0, tau = 2."""
     reward = FixedReward(np.outer(UP, UP)[None], INTERVAL)
