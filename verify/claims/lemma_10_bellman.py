@@ -25,7 +25,9 @@ is valid: lambda_max <= max(2a, e) + b <= 2 L_v (1 + c) + tau L_h + C_J.
 As printed it fails for large tau where V is nearly affine although h is not.  Functions on a policy
 class have derivatives along the class only (h_s lives on the simplex), and so the constants are read.
 Two states, gamma = 1/2, tau = 8: V = (64 t, 32 t) is exactly affine in the one free probability t, so
-L_v = 0; nothing depends on x, so C_J = 0; the printed constant is 2 L_h = 2, but p bends with 4.
+L_v = 0; nothing depends on x, so C_J = 0; the printed constant is 2 L_h = 2, but p bends with 4.  It
+fails, too, if gradients are taken in all entries of the policy: L10_ambient has an h that bends a
+hundred times as much in one entry, the same cancellation, and 808 for 380.
 
 Tight: 2a by the instance of the value penalty (C_J -> 0); e by the one just described.
 
@@ -187,6 +189,50 @@ def refute_tau(content: dict[str, Any]) -> None:
     exact.greater("the curvature exceeds the constant", bend, fmpq(2))
 
 
+def refute_ambient(content: dict[str, Any]) -> None:
+    """The same with gradients in all entries of the policy, and h = sum_a w(s, a) p_a^2 / 2.
+
+    With D the determinant of I - gamma P_pi, each entry of the gradient of V(s) along the class is a
+    polynomial n in the chance t to stay over D^2, and its slope is (n' D - 2 n D') / D^3, bounded by
+    Bernstein coefficients.  So is that of Q, gamma times a mean of those of V.
+    """
+    mdp = exact.ExactMdp.parse(content["mdp"], content["tau"])
+    w_sa, slopes_sa = exact.fractions(content["weights"]), exact.fractions(content["slopes"])
+    smooth = exact.fraction(content["L_v"])
+    exact.require(min(w_sa.flat) == 1, "h is not 1-strongly convex, or its modulus is larger")
+    for state in (0, 1):
+        exact.require(all(p > 0 for p in mdp.P_sat[state, :, 1 - state]), "a state is avoidable")
+    half, zero, one = exact.fraction("1/2"), fmpq(0), fmpq(1)
+    (t,) = exact.indeterminates("t")
+    pi_sa = np.array([[t, 1 - t], [half, half]], dtype=object)
+    (a, b), (c, d) = exact.identity(2) - mdp.gamma * mdp.chain(pi_sa)
+    visits_st = np.array([[d, -b], [-c, a]], dtype=object)
+    determinant = a * d - b * c + 0 * t
+    exact.nonnegative("the determinant", determinant, (zero, one))
+    c_s = (pi_sa * mdp.r_sa).sum(axis=1) - mdp.tau * (w_sa * pi_sa * pi_sa).sum(axis=1) * half
+    for state, value in enumerate(visits_st @ c_s):
+        at_half = (value + 0 * t)(half) / determinant(half)
+        exact.same(f"V in state {state} at t = 1/2", at_half, content["V"][state])
+    later_sa = mdp.gamma * np.einsum("sat,t->sa", mdp.P_sat, visits_st @ c_s)
+    now_sa = mdp.r_sa - mdp.tau * w_sa * pi_sa
+    for start in (0, 1):
+        for state, action in np.ndindex(2, 2):
+            push = later_sa[state, action] + now_sa[state, action] * determinant
+            n = visits_st[start, state] * push
+            slope_up = n.derivative(0) * determinant - 2 * n * determinant.derivative(0)
+            room = slopes_sa[state, action] * determinant**3
+            for sign in (1, -1):
+                exact.nonnegative("a slope exceeds its bound", room + sign * slope_up, (zero, one))
+    squares = exact.total(slopes_sa**2)
+    exact.same("the sum of the squares of the slopes", squares, content["squares"])
+    exact.require(squares <= 2 * smooth**2, "V is not L_v-smooth")
+    bend = mdp.rho_s[0] * mdp.tau * (w_sa[0, 0] + w_sa[0, 1]) / 2
+    printed = 2 * (smooth + max(w_sa.flat))
+    exact.same("the curvature of p along the class", bend, content["lhs"])
+    exact.same("the printed constant, (L_v + L_h)(2 + 0)", printed, content["rhs"])
+    exact.greater("the curvature exceeds the constant", bend, printed)
+
+
 CLAIM = Claim(
     number="Lemma 10",
     title="smoothness of the Bellman penalty",
@@ -197,7 +243,7 @@ CLAIM = Claim(
         "2 C_J + L_v (1 + C_J / tau) + L_h.",
         formula=r"\|\nabla p(z)-\nabla p(z')\|\le L_g(2+\tau^{-1}C_J)\,\|z-z'\|,\quad "
         r"L_g=2C_J+L_v(1+\tau^{-1}C_J)+L_h",
-        refutations=(Refutation("L10_tau", refute_tau),),
+        refutations=(Refutation("L10_tau", refute_tau), Refutation("L10_ambient", refute_ambient)),
     ),
     proved=Form(
         words="Over a product class the Bellman penalty is smooth in (x, pi) with the largest "
