@@ -127,7 +127,7 @@ def refute(content: dict[str, Any]) -> None:
 
     Premises: the first action is better for either player by 2 tau at least, at every x and policy of
     the other, so that L_pi = 0 and the policies do not interact; L_v is at least the largest of |V_xx|
-    and tau, plus the length of the mixed derivatives.
+    and sqrt 5 tau, the norm in (p, q), plus the length of the derivatives of V_x in (p, q).
     """
     r_ab = exact.fractions(content["R"])
     g_a, e_b = exact.fractions(content["g"]), exact.fractions(content["e"])
@@ -140,10 +140,11 @@ def refute(content: dict[str, Any]) -> None:
         exact.require(better == 2 * tau, "the first action is not better by 2 tau")
     exact.require(tau > 0 and g_a[0] >= g_a[1] and e_b[0] <= e_b[1], "x favours a second action")
     exact.require(exact.total(g_a) == 0 and exact.total(e_b) == 0, "g and e are to have sum zero")
-    reach = max(abs(low), abs(high))
-    bend = max(tau, max(g_a) + max(e_b))
-    squared = reach**2 * (exact.total(g_a**2) + exact.total(e_b**2))
-    exact.require((smooth - bend) >= 0 and (smooth - bend) ** 2 >= squared, "V is not L_v-smooth")
+    # Of R dq the entries are equal, so that it is orthogonal to dp, and at most 2 tau |dq| long.
+    reach, mixed = max(abs(low), abs(high)), exact.fraction(content["V_xp"])
+    exact.require(mixed**2 == reach**2 * exact.total(g_a**2) + reach**2 * exact.total(e_b**2), "V_xp")
+    rest = smooth - mixed
+    exact.require(rest >= max(g_a) + max(e_b) and rest**2 >= 5 * tau**2, "V is not L_v-smooth")
     first_a = first_b = exact.fractions(["1", "0"])
 
     def gradient(x: Any) -> exact.Rationals:
