@@ -30,6 +30,7 @@ VALUES = (
     "reference.evaluated",
     "reference.optimality",
     "reference.equilibrium",
+    "reference.constants",
     "reference.penalties",
     "reference.objectives",
     "reference.algorithms",

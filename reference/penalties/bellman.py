@@ -57,7 +57,7 @@ def _evaluate(
     return bellman_penalty(lower, x, pi_sa, companion_sa)
 
 
-def _optimal(lower: ParametricMdp, x: Array, policies: tuple[Array, ...]) -> tuple[Array, ...]:  # noqa: ARG001
+def _optimal(lower: ParametricMdp, x: Array, policies: tuple[Array, ...]) -> tuple[Array, ...]:  # noqa: ARG001 - the contract's signature
     return (policy_iteration(lower_mdp(lower, x)).unique_policy(),)
 
 

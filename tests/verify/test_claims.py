@@ -130,14 +130,23 @@ def test_the_ledger_is_complete() -> None:
 
 
 def test_every_certificate_is_used_by_a_claim() -> None:
-    used = {
-        refutation.certificate
-        for claim in leaves("verify.claims", "CLAIM", Claim).values()
-        for form_ in (claim.printed, claim.meant, claim.proved)
-        if form_ is not None
-        for refutation in form_.refutations
-    }
-    assert used <= {path.stem for path in exact.FOLDER.glob("*.json")}
+    """A file that nothing verifies would be decoration."""
+    sources = "".join(path.read_text(encoding="utf-8") for path in exact.FOLDER.parent.glob("*.py"))
+    unused = {path.stem for path in exact.FOLDER.glob("*.json") if f'"{path.stem}"' not in sources}
+    assert unused == set()
+
+
+def test_the_constant_of_lemma_2_is_attained_exactly() -> None:
+    content = exact.load(lemma_02.ATTAINED)
+    lemma_02.attained(content)
+    with pytest.raises(CertificateError):
+        lemma_02.attained(content | {"rhs": "2/5"})
+    with pytest.raises(CertificateError):
+        lemma_02.attained(content | {"mdp": content["mdp"] | {"rho": ["1/3", "2/3"]}})
+    with pytest.raises(CertificateError):
+        lemma_02.attained(content | {"pi": [["0", "1"], ["1", "0"]]})
+    # The equality holds for every gamma, so that this change alters neither side.
+    lemma_02.attained(content | {"mdp": content["mdp"] | {"gamma": "1/3"}})
 
 
 def test_every_claim_has_a_fault_of_its_own() -> None:

@@ -190,7 +190,7 @@ def upper(
 ) -> Objective[Any]:
     """f(x, pi) = value(x) + sum_i <weights_i, pi_i>."""
 
-    def evaluate(problem: object, x: Array, policies: tuple[Array, ...]) -> Evaluated:  # noqa: ARG001
+    def evaluate(problem: object, x: Array, policies: tuple[Array, ...]) -> Evaluated:  # noqa: ARG001 - the contract's signature
         linear = sum((w * pi).sum(axis=(-2, -1)) for w, pi in zip(weights, policies, strict=True))
         gradients = tuple(np.broadcast_to(w, pi.shape) for w, pi in zip(weights, policies, strict=True))
         return Evaluated(np.asarray(value(x) + linear), slope(x), gradients)

@@ -41,7 +41,7 @@ def proved_bound(reward: float, bonus: float, gamma: float) -> float:
     return (reward + gamma * bonus) / (1.0 - gamma)
 
 
-def without_regulariser(reward: float, bonus: float, gamma: float) -> float:  # noqa: ARG001
+def without_regulariser(reward: float, bonus: float, gamma: float) -> float:  # noqa: ARG001 - the contract's signature
     """B_r / (1 - gamma)."""
     return reward / (1.0 - gamma)
 

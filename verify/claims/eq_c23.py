@@ -39,7 +39,7 @@ Constant = Callable[[float, float, float], float]
 """(L_vx, L_xy, L_vy) -> a smoothness constant."""
 
 
-def without_cross(along_x: float, cross: float, along_y: float) -> float:  # noqa: ARG001
+def without_cross(along_x: float, cross: float, along_y: float) -> float:  # noqa: ARG001 - the contract's signature
     """max{ L_vx, L_vy }, as printed."""
     return max(along_x, along_y)
 

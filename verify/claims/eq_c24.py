@@ -50,22 +50,22 @@ DIRECT = (*map(steered, (0.001, 0.01, 0.1, 1.0)), *map(opposed, (0.1, 0.01)))
 STRETCHED = tuple(stretched(pair, factor) for factor in (1.5, 100.0) for pair in DIRECT)
 
 
-def printed_constant(smooth: float, in_policy: float, c: float) -> float:  # noqa: ARG001
+def printed_constant(smooth: float, in_policy: float, c: float) -> float:  # noqa: ARG001 - the contract's signature
     """L_v (1 + c)."""
     return smooth * (1.0 + c)
 
 
-def proved_constant(smooth: float, in_policy: float, c: float) -> float:  # noqa: ARG001
+def proved_constant(smooth: float, in_policy: float, c: float) -> float:  # noqa: ARG001 - the contract's signature
     """L sqrt(1 + c^2)."""
     return in_policy * float(np.hypot(1.0, c))
 
 
-def confused(smooth: float, in_policy: float, c: float) -> float:  # noqa: ARG001
+def confused(smooth: float, in_policy: float, c: float) -> float:  # noqa: ARG001 - the contract's signature
     """The smoothness in y for that in the policy."""
     return smooth * float(np.hypot(1.0, c))
 
 
-def without_policy(smooth: float, in_policy: float, c: float) -> float:  # noqa: ARG001
+def without_policy(smooth: float, in_policy: float, c: float) -> float:  # noqa: ARG001 - the contract's signature
     """L, as if the optimal policy did not move."""
     return in_policy
 

@@ -59,7 +59,7 @@ def printed_constant(smooth: float, response: float) -> float:
     return proved_constant(smooth, response) / float(np.sqrt(2.0))
 
 
-def without_response(smooth: float, response: float) -> float:  # noqa: ARG001
+def without_response(smooth: float, response: float) -> float:  # noqa: ARG001 - the contract's signature
     """2 L_v, as if best responses did not move."""
     return 2.0 * smooth
 

@@ -160,6 +160,21 @@ def refute_class(content: dict[str, Any]) -> None:
     exact.greater("the gap is positive", gap, exact.fraction(0))
 
 
+ATTAINED = "L02_tight"
+"""Certificate of an instance with equality."""
+
+
+def attained(content: dict[str, Any]) -> None:
+    """dom = mu gap, exactly: no larger constant will do."""
+    mdp = exact.ExactMdp.parse(content["mdp"], content["tau"])
+    pi_sa = exact.fractions(content["pi"])
+    gap = mdp.start_value(mdp.best_deterministic()) - mdp.start_value(pi_sa)
+    rare = (1 - mdp.gamma) * min(mdp.rho_s)
+    exact.same("the dominance", mdp.dominance(pi_sa), content["lhs"])
+    exact.same("mu times the gap", rare / (mdp.gamma + rare) * gap, content["rhs"])
+    exact.same("the dominance, mu times the gap,", mdp.dominance(pi_sa), content["rhs"])
+
+
 CLAIM = Claim(
     number="Lemma 2",
     title="gradient dominance",

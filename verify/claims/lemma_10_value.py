@@ -54,7 +54,7 @@ Constant = Callable[[float, float, float], float]
 """(L_v, L, c) -> a constant of the penalty."""
 
 
-def printed_constant(smooth: float, in_policy: float, c: float) -> float:  # noqa: ARG001
+def printed_constant(smooth: float, in_policy: float, c: float) -> float:  # noqa: ARG001 - the contract's signature
     """L_v (2 + c)."""
     return smooth * (2.0 + c)
 
@@ -64,12 +64,12 @@ def proved_constant(smooth: float, in_policy: float, c: float) -> float:
     return smooth + in_policy * float(np.hypot(1.0, c))
 
 
-def without_policy(smooth: float, in_policy: float, c: float) -> float:  # noqa: ARG001
+def without_policy(smooth: float, in_policy: float, c: float) -> float:  # noqa: ARG001 - the contract's signature
     """2 L_v, as if the optimal policy did not move."""
     return 2.0 * smooth
 
 
-def confused(smooth: float, in_policy: float, c: float) -> float:  # noqa: ARG001
+def confused(smooth: float, in_policy: float, c: float) -> float:  # noqa: ARG001 - the contract's signature
     """L_v also for the policy."""
     return smooth * (1.0 + float(np.hypot(1.0, c)))
 

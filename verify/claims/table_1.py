@@ -69,7 +69,7 @@ def fewer(context: Context) -> Iterator[Margin]:
         yield from margins(course, 4.4)
 
 
-def linear_in_lambda(context: Context) -> Iterator[Margin]:  # noqa: ARG001
+def linear_in_lambda(context: Context) -> Iterator[Margin]:  # noqa: ARG001 - the contract's signature
     """p(z_1) in place of lambda p(z_1): an order lambda / eps."""
     for strength in STRENGTHS:
         yield from margins(observed(cold_start(strength), 10), 4.5 / strength)

@@ -128,17 +128,17 @@ def longer_step(context: Context) -> Iterator[Margin]:  # noqa: ARG001 - the con
     yield from bounded(observed(flip_for_ever(fmpq(3, 2)), 40), 16.0, 1.0)
 
 
-def without_assumption_3(context: Context) -> Iterator[Margin]:  # noqa: ARG001
+def without_assumption_3(context: Context) -> Iterator[Margin]:  # noqa: ARG001 - the contract's signature
     """eps_orac = 0 with errors that undo the gradient, so that nothing moves."""
     yield from bounded(observed(flip(np.array([-1.0])), 10), C1, 0.0)
 
 
-def without_assumption_4(context: Context) -> Iterator[Margin]:  # noqa: ARG001
+def without_assumption_4(context: Context) -> Iterator[Margin]:  # noqa: ARG001 - the contract's signature
     """Negative entropy with direct policies, near a vertex."""
     yield from bounded(observed(rough_penalty(), 1), 16.0, 1.0)
 
 
-def without_assumption_5(context: Context) -> Iterator[Margin]:  # noqa: ARG001
+def without_assumption_5(context: Context) -> Iterator[Margin]:  # noqa: ARG001 - the contract's signature
     """f = |x|^(3/2), whose gradient has no Lipschitz constant."""
     yield from bounded(observed(rough_objective(), 30), 16.0, 1.0)
 

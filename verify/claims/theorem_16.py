@@ -85,17 +85,17 @@ def half_of_the_errors(context: Context) -> Iterator[Margin]:
         yield from bounded(replace(course, k=least), C1, C2)
 
 
-def without_assumption_7(context: Context) -> Iterator[Margin]:  # noqa: ARG001
+def without_assumption_7(context: Context) -> Iterator[Margin]:  # noqa: ARG001 - the contract's signature
     """eps_orac = 0 with errors that undo the gradient, so that nothing moves."""
     yield from bounded(observed(flip(np.array([-1.0]), penalty=PENALTY), 10), C1, 0.0)
 
 
-def without_assumption_8(context: Context) -> Iterator[Margin]:  # noqa: ARG001
+def without_assumption_8(context: Context) -> Iterator[Margin]:  # noqa: ARG001 - the contract's signature
     """Negative entropy near a vertex: V is not smooth in the policies."""
     yield from bounded(observed(rough_penalty(PENALTY), 1), 16.0, 1.0)
 
 
-def without_assumption_5(context: Context) -> Iterator[Margin]:  # noqa: ARG001
+def without_assumption_5(context: Context) -> Iterator[Margin]:  # noqa: ARG001 - the contract's signature
     """f = |x|^(3/2), whose gradient has no Lipschitz constant."""
     yield from bounded(observed(rough_objective(PENALTY), 30), 16.0, 1.0)
 

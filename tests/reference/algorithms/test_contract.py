@@ -72,4 +72,4 @@ def test_run_refuses_negative_counts() -> None:
     with pytest.raises(InputError, match="iterations is -1"):
         run(Halving(), State(0, np.ones(2), ()), -1)
     with pytest.raises(InputError, match=r"record_every is 0\.5"):
-        run(Halving(), State(0, np.ones(2), ()), 1, record_every=0.5)  # type: ignore[arg-type]
+        run(Halving(), State(0, np.ones(2), ()), 1, record_every=0.5)  # type: ignore[arg-type]  # wrong on purpose

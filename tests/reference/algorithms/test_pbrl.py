@@ -322,7 +322,7 @@ def test_bad_settings() -> None:
     with pytest.raises(InputError, match="oracles has 1 oracles and there are 2 players"):
         Pbrl(bilevel, nikaido_isoda.PENALTY, (Exact(),), Constant(0.1), Constant(1.0))
     with pytest.raises(InputError, match=r"oracles\[1\] is float"):
-        Pbrl(bilevel, nikaido_isoda.PENALTY, (Exact(), 1.0), Constant(0.1), Constant(1.0))  # type: ignore[arg-type]
+        Pbrl(bilevel, nikaido_isoda.PENALTY, (Exact(), 1.0), Constant(0.1), Constant(1.0))  # type: ignore[arg-type]  # wrong on purpose
     for bad in (0.0, -2.0):
         for name in ("step_size", "strength"):
             settings: dict[str, Any] = {"step_size": Constant(0.1), "strength": Constant(1.0)}
