@@ -1,21 +1,24 @@
 """A fault is one replacement in the source of one module; it lives in a fresh import of the house.
 
-Nothing is patched in place: while a fault is in force, the modules of `AFFECTED` packages are
-imported anew with the faulty source in the place of the right one, and afterwards the right ones
-are put back.  A replacement that no longer fits its source exactly once is an error, so a fault
+Nothing is patched in place: while a fault is in force, the module and all that import it, directly or
+not, are imported anew with the faulty source in the place of the right one, and afterwards the right
+ones are put back.  A replacement that no longer fits its source exactly once is an error, so a fault
 cannot die in silence when the code around it changes.
 """
 
+import ast
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from pathlib import Path
 from types import CodeType, ModuleType
 
 AFFECTED = ("reference", "sampled", "verify.crosscheck", "verify.oracles")
-"""Packages that are imported anew under a fault."""
+"""Packages whose modules a fault can reach."""
 
 
 @dataclass(frozen=True)
@@ -82,14 +85,45 @@ class _Finder(MetaPathFinder):
         return spec
 
 
+@cache
+def _imported(name: str) -> frozenset[str]:
+    """Dotted names that a module's source may import, functions' bodies included."""
+    spec = PathFinder.find_spec(name, _search_path(name))
+    if spec is None or spec.origin is None:
+        return frozenset()
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(Path(spec.origin).read_bytes())):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            found.add(node.module)
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return frozenset(found)
+
+
+def _search_path(name: str) -> Sequence[str] | None:
+    parent = name.rpartition(".")[0]
+    return list(sys.modules[parent].__path__) if parent else None
+
+
+def _reached(module: str) -> set[str]:
+    """Loaded modules of the affected packages that import ``module``, directly or not, and itself."""
+    loaded = [name for name in sys.modules if _affected(name)]
+    reached = {module}
+    while more := {name for name in loaded if name not in reached and _imported(name) & reached}:
+        reached |= more
+    return reached & set(loaded)
+
+
 def _affected(name: str) -> bool:
     return any(name == package or name.startswith(f"{package}.") for package in AFFECTED)
 
 
 @contextmanager
 def in_force(mutant: Mutant) -> Iterator[None]:
-    """Import the affected packages anew with the fault in them; undo it at the end."""
-    right = {name: sys.modules.pop(name) for name in list(sys.modules) if _affected(name)}
+    """Import what a fault reaches anew, with the fault in it; undo it at the end."""
+    right = {name: sys.modules.pop(name) for name in _reached(mutant.module)}
+    before = set(sys.modules)
     # A parent package holds its submodules as attributes as well.
     bound = {
         (parent, child): vars(sys.modules[parent]).pop(child)
@@ -102,7 +136,8 @@ def in_force(mutant: Mutant) -> Iterator[None]:
         yield
     finally:
         sys.meta_path.remove(finder)
-        for name in [name for name in sys.modules if _affected(name)]:
+        # What was imported meanwhile may hold the fault, even if it was not loaded before.
+        for name in [name for name in sys.modules if _affected(name) and name not in before]:
             del sys.modules[name]
         sys.modules.update(right)
         for (parent, child), module in bound.items():
