@@ -303,7 +303,7 @@ def policy_iteration(
             left_s = np.where((found.error > tolerance)[..., None], left_s, 0.0)
         if iteration == max_iterations or not left_s.any():
             break
-        v_s = found.v_s + discounted_sum(greedy_chain(mdp, found.q_sa), mdp.gamma, left_s)
+        v_s = found.v_s + discounted_sum(greedy_chain(mdp, found.q_sa), mdp.gamma, left_s, owned=True)
         found = _sweep(mdp, modulus, v_s, backup(mdp, v_s))
     remedy = "raise the tolerance" if not left_s.any() else "raise max_iterations or the tolerance"
     return _accepted(mdp, found, iteration, tolerance, "policy iteration", remedy)
@@ -501,7 +501,7 @@ def mirror_descent(
         # The value of the new policy as a correction of the last one, as in policy iteration.
         mean_s = (pi_sa * found.q_sa).sum(axis=-1) - mdp.tau * mdp.regularizer.value(pi_sa)
         left_s = _beyond_rounding(found, mean_s)
-        v_s = found.v_s + discounted_sum(policy_chain(mdp.P_sat, pi_sa), mdp.gamma, left_s)
+        v_s = found.v_s + discounted_sum(policy_chain(mdp.P_sat, pi_sa), mdp.gamma, left_s, owned=True)
         found = _sweep(mdp, modulus, v_s, backup(mdp, v_s))
     remedy = "raise the step, max_iterations or the tolerance"
     return _accepted(mdp, found, iteration, tolerance, "mirror descent", remedy)

@@ -30,7 +30,7 @@ LARGE = 400
 """States from which on fast mixing is looked for: below, LU takes less time than the attempt."""
 
 _POWERS = 3
-"""Steps of the chain from the uniform distribution to w."""
+"""Steps of the chain from its start to w."""
 
 _UNMIXED = 0.05
 """Change of w in one more step above which the corrections would be slow."""
@@ -151,9 +151,9 @@ class _Mixing:
         return None
 
 
-def _system(P_st: Array, gamma: float) -> Array:
-    """I - gamma P."""
-    system_st = -gamma * P_st
+def _system(P_st: Array, gamma: float, *, overwrite: bool = False) -> Array:
+    """I - gamma P, in the place of P if that may be overwritten."""
+    system_st = np.multiply(P_st, -gamma, out=P_st if overwrite else None)
     diagonal = np.arange(P_st.shape[-1])
     system_st[..., diagonal, diagonal] += 1.0
     return system_st
@@ -215,21 +215,29 @@ def _mixing(P_st: Array, gamma: float) -> _Mixing | None:
     """The corrections for one chain, if it is large and seems to mix fast."""
     if len(P_st) < LARGE:
         return None
-    w_s = np.full(len(P_st), 1.0 / len(P_st))
+    # Half from everywhere, half from one state: few slow chains leave both unmoved.
+    w_s = np.full(len(P_st), 0.5 / len(P_st))
+    w_s[0] += 0.5
     for _ in range(_POWERS):
         previous_s, w_s = w_s, w_s @ P_st
     return _Mixing(P_st, gamma, w_s) if np.abs(w_s - previous_s).sum() <= _UNMIXED else None
 
 
-def discounted_sum(P_st: Array, gamma: float, c_s: Array) -> Array:
+def discounted_sum(P_st: Array, gamma: float, c_s: Array, *, owned: bool = False) -> Array:
     """v = c + gamma P v, for one use of each chain: no factors are kept.
+
+    ``owned`` says that the chain was made for this call from a checked tensor: it is not read once
+    more to check it, and may be overwritten.
 
     Raises
     ------
     InputError
         If ``P_st`` is no chain, gamma is not in [0, 1) or ``c_s`` is not one number per state.
     """
-    _chain(P_st, gamma)
+    if not owned:
+        _chain(P_st, gamma)
     mixing = _mixing(P_st, gamma) if P_st.ndim == 2 else None
     found = None if mixing is None else mixing.corrected(c_s)
-    return _Batch(_system(P_st, gamma)).solve(c_s) if found is None else found
+    if found is not None:
+        return found
+    return _Batch(_system(P_st, gamma, overwrite=owned)).solve(c_s)
