@@ -3,7 +3,7 @@
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
@@ -12,15 +12,13 @@ from typing import Annotated, Literal
 import typer
 
 from reference.errors import InputError
-from verify import collect, runner
+from verify import collect, leaves, runner
+from verify.commands.contract import DEVIATION, INTERRUPTED, USAGE, Command, usage_errors
 from verify.contract import Context, Group, Level, Status
 from verify.report import files
 from verify.report.run import PACKAGES, Origin, Run
 
 PROGRAM = "python -m verify"
-
-DEVIATION, USAGE, INTERRUPTED = 1, 2, 130
-"""Exit codes; 0 says that all is as expected."""
 
 EXIT_CODES = """
 Exit codes: 0 all as expected; 1 a deviation, or an error in a check; 2 wrong usage; 130 interrupted by
@@ -149,7 +147,7 @@ def main(
         Always, with the exit code.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if words and not words[0].startswith("-") and words[0] not in collect.COMMANDS:
+    if words and not words[0].startswith("-") and words[0] not in collect.commands():
         words.insert(0, "check")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
@@ -177,7 +175,7 @@ def application(groups: Callable[[], tuple[Group, ...]], packages: Sequence[str]
         from verify.report import tables
 
         found = groups()
-        with _usage_errors():
+        with usage_errors():
             checks = collect.select(collect.checks(found), names or (), pattern)
         tables.console(sys.stdout).print(tables.listing(found, checks))
 
@@ -218,7 +216,7 @@ def application(groups: Callable[[], tuple[Group, ...]], packages: Sequence[str]
     ) -> None:
         found = groups()
         outputs = Outputs(json_file or resume_file, junit_file)
-        with _usage_errors():
+        with usage_errors():
             checks = collect.select(collect.checks(found), names, pattern)
             run = Run.begin(Origin.here(packages), Context(Level[level.upper()], seed), checks)
             if resume_file is not None:
@@ -228,21 +226,13 @@ def application(groups: Callable[[], tuple[Group, ...]], packages: Sequence[str]
             outputs.check()
         raise typer.Exit(_carry_out(run, found, jobs, outputs))
 
+    for name, command in leaves.leaves("verify.commands", "COMMAND", Command).items():
+        app.command(name, help=command.help, epilog=command.epilog)(command.run)
     return app
 
 
 def _epilog(examples: str, command: str) -> str:
     return examples + OPTION_EXAMPLES.format(command) + EXIT_CODES
-
-
-@contextlib.contextmanager
-def _usage_errors() -> Iterator[None]:
-    """Have what was wrongly asked for reported in one sentence, and exit with :data:`USAGE`."""
-    try:
-        yield
-    except InputError as error:
-        typer.echo(f"Error: {error}", err=True)
-        raise typer.Exit(USAGE) from None
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,13 @@ from verify.contract import Check, Group, within
 FIRST = ("claims", "crosscheck", "mutants")
 """The groups that open the report, in this order; the others follow by name."""
 
-COMMANDS = ("all", "list", "check")
-"""Words of the command line, which name no group and no check."""
 
 Matcher = Callable[[str], bool]
+
+
+def commands() -> tuple[str, ...]:
+    """Words of the command line, which name no group and no check."""
+    return ("all", "list", "check", *leaves.defining("verify.commands", "COMMAND"))
 
 
 def groups(package: str = "verify") -> tuple[Group, ...]:
@@ -66,7 +69,7 @@ def checks(found: Sequence[Group]) -> tuple[Check, ...]:
             collected.append(check)
     names = sorted((check.name for check in collected), key=lambda name: name.split("."))
     for name in [group.name for group in found] + names:
-        if not re.fullmatch(r"\w+(\.\w+)*", name) or name in COMMANDS:
+        if not re.fullmatch(r"\w+(\.\w+)*", name) or name in commands():
             raise ValueError(f"{name!r} cannot name a check or a group: words joined by dots do")
     for earlier, later in itertools.pairwise(names):
         if within(later, earlier):
@@ -110,7 +113,9 @@ def _named(check: Check, name: str) -> bool:
 
 
 def _unknown(name: str, collected: Sequence[Check]) -> str:
-    known = list(dict.fromkeys([*COMMANDS, *(c.group for c in collected), *(c.name for c in collected)]))
+    known = list(
+        dict.fromkeys([*commands(), *(c.group for c in collected), *(c.name for c in collected)])
+    )
     owner = [check.name for check in collected if within(name, check.name)]
     inside = [candidate for candidate in known if name and name.lower() in candidate.lower()]
     near = owner or inside[:3] or difflib.get_close_matches(name, known, n=3)

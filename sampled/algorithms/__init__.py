@@ -1,0 +1,1 @@
+"""Bilevel algorithms from samples: one file each."""

@@ -1,0 +1,1 @@
+"""Reinforcement learning from human feedback with networks: Section 6.2."""

@@ -1,0 +1,1 @@
+"""The commands besides ``all``, ``list`` and ``check``: one file each."""

@@ -1,0 +1,1 @@
+"""The experiments of Section 6, from samples and with exact gradients, evaluated exactly."""
