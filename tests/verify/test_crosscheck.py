@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import io
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -127,7 +128,12 @@ def _source(file: str) -> str:
 def test_the_matrix_is_drawn() -> None:
     console = Console(width=160, record=True, file=io.StringIO())
     assert GROUP.render is not None
-    console.print(GROUP.render(run("shaping_loss", Context(Level.QUICK, 0))))
+    outcomes = run("shaping_loss", Context(Level.QUICK, 0))
+    console.print(GROUP.render(outcomes))
     text = console.export_text()
     assert "shaping_loss.grad_pi" in text
     assert "autodiff" in text
+    for outcome in outcomes:
+        marks = dict(line.split(" ", 1)[::-1] for line in re.findall(r"#\d+ \w.*?(?=  |$)", text, re.M))
+        cell = f"{outcome.margin:.0e} ({outcome.instances}) {marks[outcome.instance]}"
+        assert cell in text

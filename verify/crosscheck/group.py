@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,9 @@ if TYPE_CHECKING:
 QUANTITIES = "verify.crosscheck.quantities"
 ROUTES = ("autodiff", "complex_step", "80_digits", "rationals", "series", "linear_program")
 """Columns of the matrix, in the order shown; others follow."""
+
+LEGEND = 150
+"""Width of the list of instances where lines are not folded otherwise."""
 
 
 def checks() -> tuple[Check, ...]:
@@ -30,16 +32,15 @@ def checks() -> tuple[Check, ...]:
     )
 
 
-def _margin(outcome: Outcome) -> float:
-    """The margin, with those that are no numbers last."""
-    return math.inf if math.isnan(outcome.margin) else outcome.margin
-
-
 def matrix(outcomes: Sequence[Outcome]) -> RenderableType:
     """Draw outcomes with quantities as rows and routes as columns.
 
-    A cell is the worst error in units of its tolerance, and the number of instances.
+    A cell is the worst error in units of its tolerance, the number of instances, and the mark of the
+    instance where the worst error was seen; the marks are resolved below.
     """
+    from rich.columns import Columns
+    from rich.console import Group as Lines
+    from rich.constrain import Constrain
     from rich.table import Table
     from rich.text import Text
 
@@ -49,29 +50,36 @@ def matrix(outcomes: Sequence[Outcome]) -> RenderableType:
             continue  # a check that stopped has no cells; it is listed in full below
         prefix, _, route = outcome.name.rpartition(".")
         rows.setdefault(prefix.removeprefix("crosscheck."), {})[route] = outcome
-    found = {route for cells in rows.values() for route in cells}
+    cells = [cell for row in rows.values() for cell in row.values()]
+    found = {route for row in rows.values() for route in row}
     routes = [r for r in ROUTES if r in found] + sorted(found.difference(ROUTES))
+    marks = {name: f"#{i}" for i, name in enumerate(dict.fromkeys(c.instance for c in cells), 1)}
+    wide = max(map(len, marks.values()), default=0)
     table = Table(
-        title="Cross-check: worst error / derived tolerance (instances)",
-        caption="below 1 is agreement; · the route does not apply",
+        title="Cross-check: worst error / derived tolerance (instances) #where",
+        caption="below 1 is agreement; · the route does not apply; the worst errors were seen on",
     )
     table.add_column("quantity", no_wrap=True)
     for route in routes:
         table.add_column(route.replace("_", " "), justify="right", no_wrap=True)
-    table.add_column("closest call on", overflow="fold")
-    for name, cells in rows.items():
-        worst = max(cells.values(), key=_margin)
+    for name, row in rows.items():
         drawn = [
             Text(
-                f"{cells[route].margin:.0e} ({cells[route].instances})",
-                style="" if cells[route].status is Status.AS_EXPECTED else "bold red",
+                f"{row[route].margin:.0e} ({row[route].instances}) {marks[row[route].instance]:<{wide}}",
+                style="" if row[route].status is Status.AS_EXPECTED else "bold red",
             )
-            if route in cells
+            if route in row
             else Text("·", style="dim")
             for route in routes
         ]
-        table.add_row(Text(name), *drawn, Text(worst.instance))
-    return table
+        table.add_row(Text(name), *drawn)
+    legend = Columns(
+        [Text(f"{mark} {name}") for name, mark in marks.items()],
+        padding=(0, 2),
+        column_first=True,
+        width=max((len(f"{mark} {name}") for name, mark in marks.items()), default=0),
+    )
+    return Lines(table, Constrain(legend, LEGEND))
 
 
 GROUP = Group(
