@@ -8,6 +8,8 @@ from pathlib import Path
 import grimp
 import pytest
 
+from verify.leaves import defining
+
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("reference", "sampled", "verify")
 
@@ -114,6 +116,29 @@ def test_leaves_do_not_import_each_other(package: str) -> None:
         if imported in leaves
     }
     assert pairs == set()
+
+
+def test_statements_do_not_import_each_other() -> None:
+    statements = {f"verify.claims.{name}" for name in defining("verify.claims", "CLAIM")}
+    pairs = {
+        (importer, imported)
+        for importer in inside("verify.claims")
+        for imported in graph().find_modules_directly_imported_by(importer)
+        if imported in statements
+    }
+    assert pairs == set()
+
+
+def test_shared_code_of_the_statements_is_in_packages() -> None:
+    """At the top there are statements, what they are made of, and who judges them."""
+    shared = {"verify.claims.exact", "verify.claims.trials"}
+    frame = {f"verify.claims.{name}" for name in ("contract", "group", "judge")}
+    statements = {f"verify.claims.{name}" for name in defining("verify.claims", "CLAIM")}
+    assert graph().find_children("verify.claims") == shared | frame | statements
+
+
+def test_exact_arithmetic_shares_nothing_with_reference() -> None:
+    assert reach(inside("verify.claims.exact"), {"reference"} | inside("reference")) == []
 
 
 def test_packages_are_listed_and_typed() -> None:

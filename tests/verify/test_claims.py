@@ -131,7 +131,7 @@ def test_the_ledger_is_complete() -> None:
 
 def test_every_certificate_is_used_by_a_claim() -> None:
     """A file that nothing verifies would be decoration."""
-    sources = "".join(path.read_text(encoding="utf-8") for path in exact.FOLDER.parent.glob("*.py"))
+    sources = "".join(path.read_text(encoding="utf-8") for path in exact.FOLDER.parent.rglob("*.py"))
     unused = {path.stem for path in exact.FOLDER.glob("*.json") if f'"{path.stem}"' not in sources}
     assert unused == set()
 

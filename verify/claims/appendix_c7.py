@@ -34,7 +34,7 @@ from reference.problems.parametrizations import FixedKernel, LinearReward
 from reference.regularizers import Quadratic
 from reference.validation import Array
 from verify.claims.contract import Claim, Fault, Form, Margin
-from verify.claims.instances import DRAWS, corner, generator_of
+from verify.claims.trials.instances import DRAWS, corner, generator_of
 from verify.contract import Context
 from verify.crosscheck.tolerances import at_optimum, scale_of, x_gradient
 

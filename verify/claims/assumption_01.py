@@ -35,9 +35,9 @@ from reference.regularizers import Quadratic
 from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Refutation
-from verify.claims.exact_bellman import shared
-from verify.claims.gradients import Site, equal, slope, value
-from verify.claims.instances import Instance, corners, generator_of, sparse
+from verify.claims.exact.bellman import shared
+from verify.claims.trials.gradients import Site, equal, slope, value
+from verify.claims.trials.instances import Instance, corners, generator_of, sparse
 from verify.contract import Context
 from verify.crosscheck.tolerances import at_optimum, scale_of
 

@@ -30,16 +30,16 @@ from reference.problems.mdp import Mdp, MdpFamily
 from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Refutation
-from verify.claims.exact_bellman import best_of_two, net, one_sided_slope
-from verify.claims.gradients import (
+from verify.claims.exact.bellman import best_of_two, net, one_sided_slope
+from verify.claims.trials.gradients import (
     Site,
     bellman_parts,
     best_tolerance,
     held,
     mean_q_slopes,
 )
-from verify.claims.instances import DRAWS, generator_of, sparse
-from verify.claims.premises import irreducible
+from verify.claims.trials.instances import DRAWS, generator_of, sparse
+from verify.claims.trials.premises import irreducible
 from verify.contract import Context, Level
 
 

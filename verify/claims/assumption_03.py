@@ -34,9 +34,9 @@ from reference.problems.parametrizations import LinearReward
 from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Refutation
-from verify.claims.descent import RUNS, Setup, Tilted, contextual_mdp, standstill
-from verify.claims.exact_pbrl import ExactBilevel, exact_run
-from verify.claims.instances import generator_of
+from verify.claims.exact.pbrl import ExactBilevel, exact_run
+from verify.claims.trials.instances import generator_of
+from verify.claims.trials.runs import RUNS, Setup, Tilted, contextual_mdp, standstill
 from verify.contract import Context
 
 ITERATIONS = 6

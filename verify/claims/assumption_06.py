@@ -43,8 +43,8 @@ from reference.regularizers import Quadratic, Weighted
 from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Refutation
-from verify.claims.gradients import slope, told_apart
-from verify.claims.instances import DRAWS, generator_of, sparse
+from verify.claims.trials.gradients import slope, told_apart
+from verify.claims.trials.instances import DRAWS, generator_of, sparse
 from verify.contract import Context
 from verify.crosscheck.tolerances import UNIT, Scale, joint_scale, x_gradient
 from verify.oracles import definitions as primitive

@@ -32,8 +32,8 @@ from reference.regularizers import Quadratic
 from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation
-from verify.claims.instances import adversary, corners, generator_of, simplex, sparse, unit
-from verify.claims.measures import Measured, bellman_gap, informative, relative
+from verify.claims.trials.instances import adversary, corners, generator_of, simplex, sparse, unit
+from verify.claims.trials.measures import Measured, bellman_gap, informative, relative
 from verify.contract import Context
 from verify.crosscheck.tolerances import UNIT
 

@@ -26,7 +26,7 @@ from flint import fmpq
 from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Refutation
-from verify.claims.instances import DRAWS, generator_of, sparse
+from verify.claims.trials.instances import DRAWS, generator_of, sparse
 from verify.contract import Context
 from verify.crosscheck.tolerances import UNIT
 

@@ -25,9 +25,9 @@ from reference.evaluation import PolicyEvaluation, evaluate
 from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation
-from verify.claims.exact_games import affine_slope
-from verify.claims.gradients import PolicySite, policy_sites, told_apart
-from verify.claims.operators import operators, vanishes
+from verify.claims.exact.games import affine_slope
+from verify.claims.exact.operators import operators, vanishes
+from verify.claims.trials.gradients import PolicySite, policy_sites, told_apart
 from verify.contract import Context
 
 Formula = Callable[[PolicySite, PolicyEvaluation, Array], Array]

@@ -21,8 +21,8 @@ import numpy as np
 from reference.evaluation import PolicyEvaluation, evaluate
 from reference.validation import Array
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof
-from verify.claims.gradients import PolicySite, policy_sites, told_apart
-from verify.claims.operators import operators, vanishes
+from verify.claims.exact.operators import operators, vanishes
+from verify.claims.trials.gradients import PolicySite, policy_sites, told_apart
 from verify.contract import Context
 
 Formula = Callable[[PolicySite, PolicyEvaluation], Array]

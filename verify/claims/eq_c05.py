@@ -30,10 +30,10 @@ from reference.problems.stackelberg import StackelbergGame
 from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation
-from verify.claims.exact_games import AffineLeader, ExactGame, affine_slope
-from verify.claims.gradients import Site, game_sites, held
-from verify.claims.operators import ZERO, Operators, operators, vanishes
-from verify.claims.scores import (
+from verify.claims.exact.games import AffineLeader, ExactGame, affine_slope
+from verify.claims.exact.operators import ZERO, Operators, operators, vanishes
+from verify.claims.trials.gradients import Site, game_sites, held
+from verify.claims.trials.scores import (
     Weights,
     action_values,
     charge,

@@ -24,7 +24,7 @@ from reference.problems.mdp import Mdp
 from reference.regularizers import Quadratic
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Trials
-from verify.claims.parametrized import STAY, Derivatives, Segment, suitable
+from verify.claims.trials.parametrized import STAY, Derivatives, Segment, suitable
 from verify.contract import Context
 
 Bound = Callable[[float, float, float], float]

@@ -23,8 +23,8 @@ from collections.abc import Callable, Iterator
 
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Trials
-from verify.claims.measures import informative
-from verify.claims.parametrized import (
+from verify.claims.trials.measures import informative
+from verify.claims.trials.parametrized import (
     Derivatives,
     longest_row,
     parameter_pairs,

@@ -34,9 +34,9 @@ import numpy as np
 from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation, Trials
-from verify.claims.instances import adversary
-from verify.claims.measures import informative
-from verify.claims.parametrized import ParameterPair, climbed_to, parameter_pairs, swapped
+from verify.claims.trials.instances import adversary
+from verify.claims.trials.measures import informative
+from verify.claims.trials.parametrized import ParameterPair, climbed_to, parameter_pairs, swapped
 from verify.contract import Context
 
 

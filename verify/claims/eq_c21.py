@@ -31,8 +31,8 @@ from reference.regularizers import Quadratic
 from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Refutation, Trials
-from verify.claims.measures import informative
-from verify.claims.parametrized import (
+from verify.claims.trials.measures import informative
+from verify.claims.trials.parametrized import (
     Derivatives,
     ParameterPair,
     Segment,

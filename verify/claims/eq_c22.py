@@ -41,9 +41,9 @@ from reference.constants import Bounds, value_blocks
 from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Trials
-from verify.claims.instances import adversary
-from verify.claims.measures import informative
-from verify.claims.parametrized import (
+from verify.claims.trials.instances import adversary
+from verify.claims.trials.measures import informative
+from verify.claims.trials.parametrized import (
     ParameterPair,
     climbed_to,
     parameter_pairs,

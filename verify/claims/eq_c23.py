@@ -29,10 +29,11 @@ from typing import Any
 import numpy as np
 
 from reference.validation import Array
-from verify.claims import exact, exact_smoothness
+from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation, Trials
-from verify.claims.instances import DRAWS, adversary, generator_of
-from verify.claims.lipschitz import OneState, OneStatePair, lambda_max, one_state, tangential
+from verify.claims.exact import smoothness
+from verify.claims.trials.instances import DRAWS, adversary, generator_of
+from verify.claims.trials.lipschitz import OneState, OneStatePair, lambda_max, one_state, tangential
 from verify.contract import Context
 
 Constant = Callable[[float, float, float], float]
@@ -130,8 +131,8 @@ CLAIM = Claim(
         r"L_{xy}&L_{vy}\end{pmatrix}\|z-z'\|",
         trials=trials_with(lambda_max),
         proofs=(
-            Proof("parts are bounded by blocks", exact_smoothness.blocks),
-            Proof("blocks by the largest eigenvalue", exact_smoothness.largest_eigenvalue),
+            Proof("parts are bounded by blocks", smoothness.blocks),
+            Proof("blocks by the largest eigenvalue", smoothness.largest_eigenvalue),
         ),
     ),
     faults=(

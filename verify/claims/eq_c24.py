@@ -27,10 +27,11 @@ import numpy as np
 
 from reference.constants import bounds, response_slope, value_smoothness
 from reference.validation import Array
-from verify.claims import exact, exact_smoothness
+from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation, Trials
-from verify.claims.instances import adversary
-from verify.claims.lipschitz import (
+from verify.claims.exact import smoothness
+from verify.claims.trials.instances import adversary
+from verify.claims.trials.lipschitz import (
     OneStatePair,
     Pair,
     one_state,
@@ -39,7 +40,7 @@ from verify.claims.lipschitz import (
     steered,
     stretched,
 )
-from verify.claims.measures import informative
+from verify.claims.trials.measures import informative
 from verify.contract import Context
 
 Constant = Callable[[float, float, float], float]
@@ -114,7 +115,7 @@ def trials_with(constant: Constant, tight: tuple[OneStatePair, ...], *, climb: b
 
 def refute_parametrisation(content: dict[str, Any]) -> None:
     """One state, pi_y = (y/M, 1 - y/M): both sides squared.  Premises as for Lemma 10."""
-    pair = exact_smoothness.StretchedPair.parse(content)
+    pair = smoothness.StretchedPair.parse(content)
     smooth, slope_q = exact.fraction(content["L_v"]), exact.fraction(content["C_J"])
     pair.require_premises(smooth, slope_q)
     change = (pair.best_gradient(0) - pair.best_gradient(1)) ** 2
@@ -125,7 +126,7 @@ def refute_parametrisation(content: dict[str, Any]) -> None:
     exact.greater("the change exceeds the bound", change, bound)
 
 
-PROOF = Proof("the optimal policy moves by c |dx| at most", exact_smoothness.through_the_policy)
+PROOF = Proof("the optimal policy moves by c |dx| at most", smoothness.through_the_policy)
 
 CLAIM = Claim(
     number="(C.24)",
@@ -141,7 +142,7 @@ CLAIM = Claim(
         words="For direct policies of a product class, the same.",
         formula=r"\|\nabla\max_\pi V^\pi(x)-\nabla\max_\pi V^\pi(x')\|\le L_v(1+\tau^{-1}C_J)\|x-x'\|",
         trials=trials_with(printed_constant, DIRECT),
-        proofs=(PROOF, Proof("sqrt(1 + c^2) <= 1 + c", exact_smoothness.root_below_sum)),
+        proofs=(PROOF, Proof("sqrt(1 + c^2) <= 1 + c", smoothness.root_below_sum)),
     ),
     proved=Form(
         words="Over a product class the gradient in x of the largest value is Lipschitz with constant "

@@ -24,10 +24,11 @@ import numpy as np
 
 from reference.constants import bounds, response_slope, value_smoothness
 from reference.validation import Array
-from verify.claims import exact, exact_smoothness
+from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Trials
-from verify.claims.instances import adversary
-from verify.claims.lipschitz import (
+from verify.claims.exact import smoothness
+from verify.claims.trials.instances import adversary
+from verify.claims.trials.lipschitz import (
     Measured,
     OneState,
     OneStatePair,
@@ -38,7 +39,7 @@ from verify.claims.lipschitz import (
     pairs,
     steered,
 )
-from verify.claims.measures import informative
+from verify.claims.trials.measures import informative
 from verify.contract import Context
 from verify.crosscheck.tolerances import at_optimum
 
@@ -195,9 +196,7 @@ CLAIM = Claim(
         "L_v sqrt(1 + C_J^2 / tau^2) |x - x'|.",
         formula=r"\|\nabla v(x)-\nabla v(x')\|\le L_v\sqrt{1+\tau^{-2}C_J^2}\,\|x-x'\|",
         trials=gradient_trials(proved_constant),
-        proofs=(
-            Proof("the optimal policy moves by c |dx| at most", exact_smoothness.through_the_policy),
-        ),
+        proofs=(Proof("the optimal policy moves by c |dx| at most", smoothness.through_the_policy),),
     ),
     faults=(
         Fault(

@@ -56,8 +56,8 @@ from reference.regularizers import Quadratic
 from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Refutation
-from verify.claims.instances import DRAWS, corner, generator_of, simplex, sparse
-from verify.claims.search import evolved
+from verify.claims.trials.instances import DRAWS, corner, generator_of, simplex, sparse
+from verify.claims.trials.search import evolved
 from verify.contract import Context
 from verify.crosscheck.tolerances import at_optimum, scale_of, x_gradient
 

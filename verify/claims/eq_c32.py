@@ -46,8 +46,8 @@ from reference.problems.mdp import Mdp
 from reference.regularizers import KLDivergence, NegativeEntropy, Quadratic
 from reference.validation import Array
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof
-from verify.claims.exact_gram import Space, Terms, follows, identical
-from verify.claims.instances import DRAWS, corner, generator_of, sparse
+from verify.claims.exact.gram import Space, Terms, follows, identical
+from verify.claims.trials.instances import DRAWS, corner, generator_of, sparse
 from verify.contract import Context
 from verify.crosscheck.tolerances import UNIT, at_optimum, scale_of
 

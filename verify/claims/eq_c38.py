@@ -25,10 +25,10 @@ import numpy as np
 
 from reference.domains import Ball, Box, Domain, Simplices
 from reference.validation import Array
-from verify.claims import exact_descent
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof
-from verify.claims.descent import Course, courses, worst
-from verify.claims.instances import DRAWS, adversary, generator_of, unit
+from verify.claims.exact import descent
+from verify.claims.trials.instances import DRAWS, adversary, generator_of, unit
+from verify.claims.trials.runs import Course, courses, worst
 from verify.contract import Context
 from verify.crosscheck.tolerances import UNIT
 
@@ -127,9 +127,9 @@ CLAIM = Claim(
         formula=r"\|G_k\|^2\le\frac8\alpha\bigl(F(z_k)-F(z_{k+1})\bigr)+10\|e_k\|^2",
         trials=printed_trials,
         proofs=(
-            Proof("(C.34)-(C.37)", exact_descent.paper_descent),
-            Proof("(C.38)", exact_descent.paper_triangle),
-            Proof("their combination", exact_descent.paper_step),
+            Proof("(C.34)-(C.37)", descent.paper_descent),
+            Proof("(C.38)", descent.paper_triangle),
+            Proof("their combination", descent.paper_step),
         ),
     ),
     proved=Form(
@@ -137,7 +137,7 @@ CLAIM = Claim(
         "squared error; neither constant can be smaller.",
         formula=r"\|G_k\|^2\le\frac2\alpha\bigl(F(z_k)-F(z_{k+1})\bigr)+\|e_k\|^2",
         trials=proved_trials,
-        proofs=(Proof("an identity of inner products", exact_descent.one_step),),
+        proofs=(Proof("an identity of inner products", descent.one_step),),
     ),
     faults=(
         Fault("less_fall", "2 is replaced by 1.98", less_fall),

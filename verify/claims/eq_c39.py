@@ -19,10 +19,11 @@ The same step stands in (D.18), for Assumption 7.
 from collections.abc import Iterator
 from typing import Any
 
-from verify.claims import exact, exact_descent
+from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation
-from verify.claims.descent import Course, courses, worst
-from verify.claims.exact_pbrl import exact_run, flip_problem, flipping
+from verify.claims.exact import descent
+from verify.claims.exact.pbrl import exact_run, flip_problem, flipping
+from verify.claims.trials.runs import Course, courses, worst
 from verify.contract import Context
 
 
@@ -85,9 +86,9 @@ CLAIM = Claim(
         r"\sum_{k=1}^K\tfrac{10}9\|G_\lambda(z_k)\|^2+\tfrac{5K}9\epsilon_{orac}",
         trials=proved_trials,
         proofs=(
-            Proof("the projection is non-expansive", exact_descent.paper_triangle),
-            Proof("U <= 2 G + 2 E", exact_descent.step_made),
-            Proof("the combination with Assumption 3", exact_descent.what_assumption_3_gives),
+            Proof("the projection is non-expansive", descent.paper_triangle),
+            Proof("U <= 2 G + 2 E", descent.step_made),
+            Proof("the combination with Assumption 3", descent.what_assumption_3_gives),
         ),
     ),
     faults=(

@@ -30,9 +30,10 @@ from typing import Any
 import numpy as np
 
 from reference.validation import Array
-from verify.claims import exact, exact_smoothness
+from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation, Trials
-from verify.claims.gaming import (
+from verify.claims.exact import smoothness
+from verify.claims.trials.gaming import (
     GamePair,
     OneStateGamePair,
     contrary,
@@ -40,9 +41,9 @@ from verify.claims.gaming import (
     one_state_game,
     pennies,
 )
-from verify.claims.instances import adversary
-from verify.claims.lipschitz import Measured, joined, slope
-from verify.claims.measures import informative
+from verify.claims.trials.instances import adversary
+from verify.claims.trials.lipschitz import Measured, joined, slope
+from verify.claims.trials.measures import informative
 from verify.contract import Context
 
 Constant = Callable[[float, float], float]
@@ -179,8 +180,8 @@ CLAIM = Claim(
         formula=r"\|\nabla\psi(z)-\nabla\psi(z')\|\le 2L_v\sqrt{1+L_\pi^2}\,\|z-z'\|",
         trials=trials_with(proved_constant),
         proofs=(
-            Proof("each part moves by k at most", exact_smoothness.through_the_policy),
-            Proof("the two players' parts add up", exact_smoothness.game_parts),
+            Proof("each part moves by k at most", smoothness.through_the_policy),
+            Proof("the two players' parts add up", smoothness.game_parts),
         ),
     ),
     faults=(

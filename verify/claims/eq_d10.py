@@ -23,7 +23,7 @@ n actions and -x in the others, player 2 having one, |A| / (L_v |pi^_1 - pi_1*|)
 
 Trials.  L_v is exact or a bound for games without transitions that depend on anything: per state the
 second derivatives are r_x, the features F and tau, so with R, m1, m2 bounds of their operator norms as
-in `verify.claims.descent` the blocks (x, pi_1, pi_2) are [[0, m1, m2], [m1, tau, R], [m2, R, tau]]
+in `verify.claims.trials.runs` the blocks (x, pi_1, pi_2) are [[0, m1, m2], [m1, tau, R], [m2, R, tau]]
 times visits.
 """
 
@@ -39,9 +39,9 @@ from reference.problems.zero_sum_game import GameFamily
 from reference.regularizers import Quadratic
 from reference.validation import Array
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof
-from verify.claims.exact_gram import Space, follows
-from verify.claims.instances import DRAWS, generator_of, simplex, sparse
-from verify.claims.search import evolved
+from verify.claims.exact.gram import Space, follows
+from verify.claims.trials.instances import DRAWS, generator_of, simplex, sparse
+from verify.claims.trials.search import evolved
 from verify.contract import Context
 from verify.crosscheck.tolerances import UNIT
 

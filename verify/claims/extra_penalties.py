@@ -31,8 +31,8 @@ from reference.optimality import policy_iteration
 from reference.problems.mdp import Mdp
 from reference.regularizers import Quadratic
 from verify.claims.contract import Claim, Fault, Form, Margin
-from verify.claims.instances import Instance, corners
-from verify.claims.measures import (
+from verify.claims.trials.instances import Instance, corners
+from verify.claims.trials.measures import (
     Measured,
     bellman_gap,
     dominance_constant,

@@ -42,8 +42,8 @@ from reference.regularizers import Quadratic
 from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof
-from verify.claims.instances import Instance, corners, generator_of
-from verify.claims.measures import Measured, informative, start_value
+from verify.claims.trials.instances import Instance, corners, generator_of
+from verify.claims.trials.measures import Measured, informative, start_value
 from verify.contract import Context
 
 

@@ -41,7 +41,7 @@ from reference.regularizers import Quadratic
 from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Refutation
-from verify.claims.instances import Instance, adversary, corners, simplex, unit
+from verify.claims.trials.instances import Instance, adversary, corners, simplex, unit
 from verify.contract import Context
 from verify.crosscheck.tolerances import at_optimum, scale_of
 

@@ -28,7 +28,7 @@ bound is
 which tends to 1 as gamma -> 1 and then beta -> 0.
 
 Local solutions are not searched for: f is made for a policy that is then proven to be one; see
-:mod:`verify.claims.local_solutions`.
+:mod:`verify.claims.trials.local_solutions`.
 """
 
 from collections.abc import Iterator
@@ -44,9 +44,9 @@ from reference.regularizers import Quadratic
 from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Refutation
-from verify.claims.instances import Instance, adversary, corners, generator_of, simplex, unit
-from verify.claims.local_solutions import holding_slopes, is_interior_solution, some_vertex
-from verify.claims.measures import (
+from verify.claims.trials.instances import Instance, adversary, corners, generator_of, simplex, unit
+from verify.claims.trials.local_solutions import holding_slopes, is_interior_solution, some_vertex
+from verify.claims.trials.measures import (
     Measured,
     diameter,
     dominance_constant,

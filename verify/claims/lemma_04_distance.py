@@ -29,8 +29,8 @@ from reference.problems.mdp import Mdp
 from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Refutation
-from verify.claims.measures import Measured, bellman_gap, informative, lipschitz
-from verify.claims.penalized import Case, cases, linear_solution
+from verify.claims.trials.measures import Measured, bellman_gap, informative, lipschitz
+from verify.claims.trials.penalized import Case, cases, linear_solution
 from verify.contract import Context
 from verify.crosscheck.tolerances import UNIT
 

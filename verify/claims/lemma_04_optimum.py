@@ -35,9 +35,9 @@ from reference.evaluation import evaluate
 from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Refutation
-from verify.claims.gradients import equal
-from verify.claims.measures import informative, relative
-from verify.claims.penalized import Case, cases, linear_solution
+from verify.claims.trials.gradients import equal
+from verify.claims.trials.measures import informative, relative
+from verify.claims.trials.penalized import Case, cases, linear_solution
 from verify.contract import Context
 
 

@@ -41,9 +41,9 @@ from reference.regularizers import Quadratic
 from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation
-from verify.claims.instances import adversary, generator_of, unit
-from verify.claims.measures import bellman_gap, informative, lipschitz, relative
-from verify.claims.penalized import cases, linear_solution
+from verify.claims.trials.instances import adversary, generator_of, unit
+from verify.claims.trials.measures import bellman_gap, informative, lipschitz, relative
+from verify.claims.trials.penalized import cases, linear_solution
 from verify.contract import Context
 from verify.crosscheck.tolerances import UNIT
 

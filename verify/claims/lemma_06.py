@@ -33,7 +33,7 @@ from reference.problems.parametrizations import LinearReward, SoftmaxKernel
 from reference.regularizers import Quadratic
 from reference.validation import Array
 from verify.claims.contract import Claim, Fault, Form, Margin
-from verify.claims.gradients import (
+from verify.claims.trials.gradients import (
     Function,
     Site,
     agreeing,
@@ -47,7 +47,7 @@ from verify.claims.gradients import (
     value,
     value_penalty,
 )
-from verify.claims.instances import CLIMBS, generator_of
+from verify.claims.trials.instances import CLIMBS, generator_of
 from verify.contract import Context
 from verify.crosscheck.tolerances import scale_of, x_gradient
 from verify.oracles import definitions as primitive

@@ -23,7 +23,7 @@ from reference.problems.general_position import general_point, general_rlhf, gen
 from reference.problems.mdp import MdpFamily
 from reference.validation import Array
 from verify.claims.contract import Claim, Fault, Form, Margin
-from verify.claims.gradients import (
+from verify.claims.trials.gradients import (
     Site,
     agreeing,
     best_tolerance,
@@ -33,7 +33,7 @@ from verify.claims.gradients import (
     slope,
     value_penalty,
 )
-from verify.claims.instances import generator_of, sparse
+from verify.claims.trials.instances import generator_of, sparse
 from verify.contract import Context
 from verify.oracles import definitions as primitive
 

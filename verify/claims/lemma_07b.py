@@ -36,9 +36,16 @@ from reference.problems.stackelberg import StackelbergGame
 from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Refutation
-from verify.claims.exact_games import AffineLeader, ExactGame, affine_slope
-from verify.claims.gradients import Site, agreeing, best_tolerance, game_sites, held, value_penalty
-from verify.claims.scores import (
+from verify.claims.exact.games import AffineLeader, ExactGame, affine_slope
+from verify.claims.trials.gradients import (
+    Site,
+    agreeing,
+    best_tolerance,
+    game_sites,
+    held,
+    value_penalty,
+)
+from verify.claims.trials.scores import (
     Weights,
     action_values,
     charge,

@@ -40,8 +40,8 @@ from reference.problems.mdp import Mdp, MdpFamily
 from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Refutation
-from verify.claims.exact_bellman import SharedPolicies, shared
-from verify.claims.gradients import (
+from verify.claims.exact.bellman import SharedPolicies, shared
+from verify.claims.trials.gradients import (
     Site,
     bellman_parts,
     best_tolerance,
@@ -50,7 +50,7 @@ from verify.claims.gradients import (
     sites,
     slope,
 )
-from verify.claims.premises import assumption_2b
+from verify.claims.trials.premises import assumption_2b
 from verify.contract import Context
 from verify.oracles import definitions as primitive
 from verify.oracles.arithmetic import Arithmetic, Native

@@ -30,9 +30,9 @@ from reference.problems.mdp import Mdp, MdpFamily
 from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Refutation
-from verify.claims.exact_bellman import SharedPolicies, best_of_two, one_sided_slope, shared
-from verify.claims.gradients import Site, bellman_parts, best_tolerance, held, sites, slope
-from verify.claims.premises import assumption_2b
+from verify.claims.exact.bellman import SharedPolicies, best_of_two, one_sided_slope, shared
+from verify.claims.trials.gradients import Site, bellman_parts, best_tolerance, held, sites, slope
+from verify.claims.trials.premises import assumption_2b
 from verify.contract import Context
 from verify.oracles import definitions as primitive
 from verify.oracles.arithmetic import eliminate

@@ -41,10 +41,11 @@ import numpy as np
 from flint import fmpq
 
 from reference.validation import Array
-from verify.claims import exact, exact_smoothness
+from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation, Trials
-from verify.claims.instances import adversary
-from verify.claims.lipschitz import (
+from verify.claims.exact import smoothness
+from verify.claims.trials.instances import adversary
+from verify.claims.trials.lipschitz import (
     Measured,
     OneStatePair,
     Pair,
@@ -61,7 +62,7 @@ from verify.claims.lipschitz import (
     steered,
     tangential,
 )
-from verify.claims.measures import informative
+from verify.claims.trials.measures import informative
 from verify.contract import Context
 
 Constant = Callable[[float, float, float, float], float]
@@ -252,9 +253,9 @@ CLAIM = Claim(
         r"\|z-z'\|,\quad a=L_v\sqrt{1+\tau^{-2}C_J^2},\ b=C_J\max_s\rho(s),\ e=\tau L_h\max_s\rho(s)",
         trials=trials_with(proved_constant),
         proofs=(
-            Proof("a bounds both parts of grad_x p in x", exact_smoothness.through_the_policy),
-            Proof("parts are bounded by blocks", exact_smoothness.blocks),
-            Proof("blocks by the largest eigenvalue", exact_smoothness.largest_eigenvalue),
+            Proof("a bounds both parts of grad_x p in x", smoothness.through_the_policy),
+            Proof("parts are bounded by blocks", smoothness.blocks),
+            Proof("blocks by the largest eigenvalue", smoothness.largest_eigenvalue),
         ),
     ),
     faults=(

@@ -31,10 +31,11 @@ from typing import Any
 import numpy as np
 
 from reference.validation import Array
-from verify.claims import exact, exact_smoothness
+from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation, Trials
-from verify.claims.instances import adversary
-from verify.claims.lipschitz import (
+from verify.claims.exact import smoothness
+from verify.claims.trials.instances import adversary
+from verify.claims.trials.lipschitz import (
     OneStatePair,
     Pair,
     joined,
@@ -45,7 +46,7 @@ from verify.claims.lipschitz import (
     steered,
     stretched,
 )
-from verify.claims.measures import informative
+from verify.claims.trials.measures import informative
 from verify.contract import Context
 
 TIGHT = (*map(opposed, (0.1, 0.01, 0.001)), *map(steered, (0.03, 1.0, 3.0)))
@@ -141,7 +142,7 @@ def refute_parametrisation(content: dict[str, Any]) -> None:
     Premises: L_v is at least the sum of the two entries of V's Hessian, which is constant, and C_J^2
     at least |grad q|^2; chains are irreducible at gamma = 0.
     """
-    pair = exact_smoothness.StretchedPair.parse(content)
+    pair = smoothness.StretchedPair.parse(content)
     smooth, slope_q = exact.fraction(content["L_v"]), exact.fraction(content["C_J"])
     pair.require_premises(smooth, slope_q)
     first, second = (pair.penalty_gradient(i) for i in (0, 1))
@@ -153,8 +154,8 @@ def refute_parametrisation(content: dict[str, Any]) -> None:
 
 
 PROOFS = (
-    Proof("grad max V moves by L sqrt(1 + c^2) at most", exact_smoothness.through_the_policy),
-    Proof("the two terms add up", exact_smoothness.two_parts),
+    Proof("grad max V moves by L sqrt(1 + c^2) at most", smoothness.through_the_policy),
+    Proof("the two terms add up", smoothness.two_parts),
 )
 
 CLAIM = Claim(
@@ -172,7 +173,7 @@ CLAIM = Claim(
         words="For direct policies of a product class, the same.",
         formula=r"\|\nabla p(z)-\nabla p(z')\|\le L_v(2+\tau^{-1}C_J)\,\|z-z'\|,\quad z=(x,\pi)",
         trials=direct(printed_constant),
-        proofs=(*PROOFS, Proof("sqrt(1 + c^2) <= 1 + c", exact_smoothness.root_below_sum)),
+        proofs=(*PROOFS, Proof("sqrt(1 + c^2) <= 1 + c", smoothness.root_below_sum)),
     ),
     proved=Form(
         words="Over a product class the value penalty is smooth in (x, y) with constant "

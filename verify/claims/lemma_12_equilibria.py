@@ -39,10 +39,10 @@ from reference.problems.hard_cases import hard_games
 from reference.problems.zero_sum_game import ZeroSumGame
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Refutation
-from verify.claims.exact_zero_sum import ExactZeroSum
-from verify.claims.gradients import equal
-from verify.claims.measures import informative
-from verify.claims.zero_sum import Play, plays
+from verify.claims.exact.zero_sum import ExactZeroSum
+from verify.claims.trials.gradients import equal
+from verify.claims.trials.measures import informative
+from verify.claims.trials.zero_sum import Play, plays
 from verify.contract import Context
 
 COLD = 1e-3

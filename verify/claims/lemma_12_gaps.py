@@ -23,9 +23,9 @@ from reference.problems.zero_sum_game import ZeroSumGame
 from reference.regularizers import Quadratic
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof
-from verify.claims.instances import generator_of, sparse
-from verify.claims.measures import informative
-from verify.claims.zero_sum import Play, plays
+from verify.claims.trials.instances import generator_of, sparse
+from verify.claims.trials.measures import informative
+from verify.claims.trials.zero_sum import Play, plays
 from verify.contract import Context
 
 

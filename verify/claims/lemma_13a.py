@@ -40,11 +40,11 @@ from reference.regularizers import Quadratic
 from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Refutation
-from verify.claims.exact_zero_sum import ExactZeroSum
-from verify.claims.gradients import equal, slope
-from verify.claims.instances import generator_of, sparse
-from verify.claims.measures import informative
-from verify.claims.zero_sum import Play, plays
+from verify.claims.exact.zero_sum import ExactZeroSum
+from verify.claims.trials.gradients import equal, slope
+from verify.claims.trials.instances import generator_of, sparse
+from verify.claims.trials.measures import informative
+from verify.claims.trials.zero_sum import Play, plays
 from verify.contract import Context
 from verify.crosscheck.tolerances import at_optimum, joint_scale, x_gradient
 from verify.oracles import definitions as primitive

@@ -33,9 +33,9 @@ from reference.problems.zero_sum_game import ZeroSumGame
 from reference.regularizers import Quadratic
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Refutation
-from verify.claims.exact_zero_sum import ExactZeroSum
-from verify.claims.measures import Measured, dominance_constant, informative
-from verify.claims.zero_sum import Play, gradients, plays
+from verify.claims.exact.zero_sum import ExactZeroSum
+from verify.claims.trials.measures import Measured, dominance_constant, informative
+from verify.claims.trials.zero_sum import Play, gradients, plays
 from verify.contract import Context
 
 

@@ -18,7 +18,7 @@ leaving it; and in gamma and rho by the family of Lemma 3, with one action for p
 quadratic in the share of "go" that is allowed, which is 1-strongly convex).
 
 A pair of deterministic policies is proven to be a local solution as in
-:mod:`verify.claims.local_solutions`; psi is continuously differentiable by Lemma 13(a).
+:mod:`verify.claims.trials.local_solutions`; psi is continuously differentiable by Lemma 13(a).
 """
 
 from collections.abc import Iterator
@@ -32,11 +32,11 @@ from reference.regularizers import Quadratic
 from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Refutation
-from verify.claims.exact_zero_sum import ExactZeroSum
-from verify.claims.instances import generator_of
-from verify.claims.local_solutions import holding_slopes, some_vertex
-from verify.claims.measures import Measured, diameter, dominance_constant, informative, lipschitz
-from verify.claims.zero_sum import Play, gradients, plays
+from verify.claims.exact.zero_sum import ExactZeroSum
+from verify.claims.trials.instances import generator_of
+from verify.claims.trials.local_solutions import holding_slopes, some_vertex
+from verify.claims.trials.measures import Measured, diameter, dominance_constant, informative, lipschitz
+from verify.claims.trials.zero_sum import Play, gradients, plays
 from verify.contract import Context
 from verify.crosscheck.tolerances import UNIT
 

@@ -36,9 +36,10 @@ import numpy as np
 from flint import fmpq
 
 from reference.constants import bounds, nikaido_isoda_smoothness, value_smoothness
-from verify.claims import exact, exact_smoothness
+from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation, Trials
-from verify.claims.gaming import (
+from verify.claims.exact import smoothness
+from verify.claims.trials.gaming import (
     GamePair,
     GamePoint,
     OneStateGamePair,
@@ -47,9 +48,9 @@ from verify.claims.gaming import (
     one_state_game,
     pennies,
 )
-from verify.claims.instances import DRAWS, generator_of
-from verify.claims.lipschitz import Measured, joined
-from verify.claims.measures import informative
+from verify.claims.trials.instances import DRAWS, generator_of
+from verify.claims.trials.lipschitz import Measured, joined
+from verify.claims.trials.measures import informative
 from verify.contract import Context
 from verify.crosscheck.tolerances import at_optimum, joint_scale
 
@@ -185,9 +186,9 @@ CLAIM = Claim(
         r"\quad L_\pi=\tau^{-1}|\mathcal S|L_v",
         trials=trials,
         proofs=(
-            Proof("best responses are L_pi-Lipschitz", exact_smoothness.solution_from_values),
-            Proof("each part of grad psi moves by k at most", exact_smoothness.through_the_policy),
-            Proof("the two players' parts add up", exact_smoothness.game_parts),
+            Proof("best responses are L_pi-Lipschitz", smoothness.solution_from_values),
+            Proof("each part of grad psi moves by k at most", smoothness.through_the_policy),
+            Proof("the two players' parts add up", smoothness.game_parts),
         ),
     ),
     faults=(

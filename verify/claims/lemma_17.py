@@ -36,11 +36,12 @@ import numpy as np
 from flint import fmpq
 
 from reference.validation import Array
-from verify.claims import exact, exact_smoothness
+from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation
-from verify.claims.instances import adversary
-from verify.claims.lipschitz import OneStatePair, Pair, one_state, pairs, steered
-from verify.claims.measures import informative
+from verify.claims.exact import smoothness
+from verify.claims.trials.instances import adversary
+from verify.claims.trials.lipschitz import OneStatePair, Pair, one_state, pairs, steered
+from verify.claims.trials.measures import informative
 from verify.contract import Context
 
 
@@ -152,7 +153,7 @@ def refute_uniqueness(content: dict[str, Any]) -> None:
 PROOFS = (
     Proof(
         "the maximiser is 1/tau-Lipschitz in q: its two optimality inequalities, added",
-        exact_smoothness.strongly_concave_maximisers,
+        smoothness.strongly_concave_maximisers,
     ),
 )
 

@@ -28,9 +28,9 @@ from reference.problems.stackelberg import StackelbergGame
 from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation
-from verify.claims.exact_games import ExactGame
-from verify.claims.gradients import Site, equal, game_sites
-from verify.claims.operators import operators, vanishes
+from verify.claims.exact.games import ExactGame
+from verify.claims.exact.operators import operators, vanishes
+from verify.claims.trials.gradients import Site, equal, game_sites
 from verify.contract import Context
 from verify.crosscheck.tolerances import scale_of
 

@@ -36,8 +36,8 @@ import numpy as np
 from flint import fmpq
 
 from verify.claims.contract import Claim, Fault, Form, Margin
-from verify.claims.gradients import equal
-from verify.claims.instances import DRAWS, generator_of
+from verify.claims.trials.gradients import equal
+from verify.claims.trials.instances import DRAWS, generator_of
 from verify.contract import Context
 from verify.oracles.rational import nearest
 

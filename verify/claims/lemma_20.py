@@ -45,12 +45,12 @@ from reference.problems.mdp import MdpFamily
 from reference.problems.parametrizations import FixedKernel, LinearReward, SoftmaxKernel
 from reference.regularizers import Quadratic
 from reference.validation import Array
-from verify.claims import exact_smoothness
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation, Trials
-from verify.claims.instances import generator_of
-from verify.claims.lipschitz import Measured
-from verify.claims.measures import informative
-from verify.claims.parametrized import (
+from verify.claims.exact import smoothness
+from verify.claims.trials.instances import generator_of
+from verify.claims.trials.lipschitz import Measured
+from verify.claims.trials.measures import informative
+from verify.claims.trials.parametrized import (
     STAY,
     Derivatives,
     ParameterPair,
@@ -188,8 +188,8 @@ CLAIM = Claim(
         words="V(s) is smooth in (x, y) with the larger of L_vx and a constant L_vy of a given order.",
         formula=r"\|\nabla V(s)-\nabla V'(s)\|\le\max\{L_{vx},L_{vy}\}\,\|(x,y)-(x',y')\|",
         refutations=(
-            Refutation("L20_rho", exact_smoothness.refute_from_rho),
-            Refutation("L20_cross", exact_smoothness.refute_without_cross_term),
+            Refutation("L20_rho", smoothness.refute_from_rho),
+            Refutation("L20_cross", smoothness.refute_without_cross_term),
         ),
     ),
     proved=Form(
@@ -199,9 +199,9 @@ CLAIM = Claim(
         r"L_{xy}&L_{vy}\end{pmatrix}\|(x,y)-(x',y')\|",
         trials=trials_with(as_is),
         proofs=(
-            Proof("the recursions for slopes and second slopes", exact_smoothness.second_slopes),
-            Proof("parts are bounded by blocks", exact_smoothness.blocks),
-            Proof("blocks by the largest eigenvalue", exact_smoothness.largest_eigenvalue),
+            Proof("the recursions for slopes and second slopes", smoothness.second_slopes),
+            Proof("parts are bounded by blocks", smoothness.blocks),
+            Proof("blocks by the largest eigenvalue", smoothness.largest_eigenvalue),
         ),
     ),
     faults=(

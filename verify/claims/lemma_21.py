@@ -42,10 +42,11 @@ from reference.problems.parametrizations import FixedKernel, LinearReward
 from reference.problems.zero_sum_game import GameFamily
 from reference.regularizers import Quadratic
 from reference.validation import Array
-from verify.claims import exact, exact_smoothness
+from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation, Trials
-from verify.claims.gaming import GamePair, GamePoint, both, game_pairs
-from verify.claims.measures import informative
+from verify.claims.exact import smoothness
+from verify.claims.trials.gaming import GamePair, GamePoint, both, game_pairs
+from verify.claims.trials.measures import informative
 from verify.contract import Context
 
 Change = Callable[[Array], Array]
@@ -166,8 +167,8 @@ CLAIM = Claim(
         r"+\tfrac{\tau B_h'|\mathcal A|}{(1-\gamma)^2}+\tfrac{\tau(B_h'+L_h)}{1-\gamma}+L_{vx}'\Bigr),"
         r"\quad L_v=\max\{L_{vx}',L_{v,1},L_{v,2}\}",
         refutations=(
-            Refutation("L21_rho", exact_smoothness.refute_from_rho),
-            Refutation("L21_cross", exact_smoothness.refute_without_cross_term),
+            Refutation("L21_rho", smoothness.refute_from_rho),
+            Refutation("L21_cross", smoothness.refute_without_cross_term),
             Refutation("L21_pi", refute_policies),
         ),
     ),
@@ -178,7 +179,7 @@ CLAIM = Claim(
         r"L=\tfrac1{1-\gamma}\Bigl(K+\tfrac{\gamma(pk^\top+kp^\top)}{1-\gamma}\Bigr)",
         trials=trials_with(as_is),
         proofs=(
-            Proof("the recursions for slopes and second slopes", exact_smoothness.second_slopes),
+            Proof("the recursions for slopes and second slopes", smoothness.second_slopes),
             Proof("parts are bounded by rows", prove_rows),
         ),
     ),

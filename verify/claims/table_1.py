@@ -24,10 +24,11 @@ from typing import Any
 import numpy as np
 from flint import fmpq
 
-from verify.claims import exact, exact_descent
+from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation
-from verify.claims.descent import Course, cold_start, courses, flip, observed, worst
-from verify.claims.exact_pbrl import ExactBilevel, squared
+from verify.claims.exact import descent
+from verify.claims.exact.pbrl import ExactBilevel, squared
+from verify.claims.trials.runs import Course, cold_start, courses, flip, observed, worst
 from verify.contract import Context
 
 SHARES = np.linspace(0.735, 0.75, 6)
@@ -121,9 +122,9 @@ CLAIM = Claim(
         r"\epsilon_{orac}\le8\epsilon\ \Rightarrow\ \frac1K\sum_k\|G_k\|^2\le\epsilon",
         trials=proved_trials,
         proofs=(
-            Proof("the one-step lemma |g|^2 <= 2 fall + |e|^2", exact_descent.one_step),
-            Proof("(9/4, 1/16) from it and Assumption 3 or 7", exact_descent.best_constants),
-            Proof("the number of iterations from them", exact_descent.iterations),
+            Proof("the one-step lemma |g|^2 <= 2 fall + |e|^2", descent.one_step),
+            Proof("(9/4, 1/16) from it and Assumption 3 or 7", descent.best_constants),
+            Proof("the number of iterations from them", descent.iterations),
         ),
     ),
     faults=(

@@ -7,7 +7,7 @@ of (4.5) and the accuracy eps_orac of Assumption 3::
     meant     the same, with any constant L_p of the gradient of p
     proved    (1/K) sum |G_k|^2  <=  (9/4) Delta / (alpha K) + (1/16) eps_orac
 
-Derivation.  Notation as in `verify.claims.exact_descent`: g = G_k is the exact projected gradient,
+Derivation.  Notation as in `verify.claims.exact.descent`: g = G_k is the exact projected gradient,
 h = (z_k - z_{k+1}) / alpha the step that is made, e the error of the inexact gradient, and
 fall = (F(z_k) - F(z_{k+1})) / alpha.  With d = g - h and the normals n = g - grad F, m = h - grad F - e
 of Z at the two projections, smoothness and alpha L <= 1 give fall >= <grad F, h> - |h|^2 / 2, and since
@@ -42,8 +42,8 @@ inequality above is an equality, and K grows.  Hence
     between, for each t in [eta, 1],  c1 = 2 (19 t - 1) / w,  c2 = t / w,  w = 18 t - 1 - t^2,
     with the slack (s - t)^2 / w.
 
-The flips are realised by bilevel problems with a valid step: see `flip` in `verify.claims.descent`, and
-the certificates T11_c1, T11_c2 and T11_both.  On them the trials reach 0.998 of the bound.
+The flips are realised by bilevel problems with a valid step: see `flip` in `verify.claims.trials.runs`,
+and the certificates T11_c1, T11_c2 and T11_both.  On them the trials reach 0.998 of the bound.
 
 Longer steps.  With theta = alpha L > 1 the one-step lemma has (theta - 1) |h|^2 more on the right, and
 the same argument shows that (16, 1) is valid exactly for theta <= 38 / (20 + sqrt 39) = 1.44789...: for
@@ -61,9 +61,11 @@ from typing import Any
 import numpy as np
 from flint import fmpq
 
-from verify.claims import exact, exact_descent
+from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation
-from verify.claims.descent import (
+from verify.claims.exact import descent
+from verify.claims.exact.pbrl import ExactBilevel, clipped, to_policy, too_small
+from verify.claims.trials.runs import (
     adverse,
     bounded,
     courses,
@@ -73,7 +75,6 @@ from verify.claims.descent import (
     rough_objective,
     rough_penalty,
 )
-from verify.claims.exact_pbrl import ExactBilevel, clipped, to_policy, too_small
 from verify.contract import Context
 
 C1, C2 = 9.0 / 4.0, 1.0 / 16.0
@@ -88,7 +89,7 @@ def meant_trials(context: Context) -> Iterator[Margin]:
     """The printed constants, on runs with a valid L_p; and with the longest step that they allow."""
     for course in courses(context, game=False):
         yield from bounded(course, 16.0, 1.0)
-    yield from bounded(observed(flip_for_ever(exact_descent.LONGEST[0]), 60), 16.0, 1.0)
+    yield from bounded(observed(flip_for_ever(descent.LONGEST[0]), 60), 16.0, 1.0)
 
 
 def proved_trials(context: Context) -> Iterator[Margin]:
@@ -202,14 +203,14 @@ CLAIM = Claim(
         r"\alpha\le\frac1{L_f+\lambda L_p}",
         trials=meant_trials,
         proofs=(
-            Proof("(C.34)-(C.37) give |h|^2 <= 4 fall + 4 |e|^2", exact_descent.paper_descent),
-            Proof("(C.38) gives |g|^2 <= 2 |e|^2 + 2 |h|^2", exact_descent.paper_triangle),
+            Proof("(C.34)-(C.37) give |h|^2 <= 4 fall + 4 |e|^2", descent.paper_descent),
+            Proof("(C.38) gives |g|^2 <= 2 |e|^2 + 2 |h|^2", descent.paper_triangle),
             Proof(
                 "these two and Assumption 3 as printed give (21/2, 5/8), hence (16, 1)",
-                exact_descent.printed_constants,
+                descent.printed_constants,
             ),
-            Proof("the one-step lemma for longer steps", exact_descent.one_long_step),
-            Proof("(16, 1) for alpha L <= 1.4478, not 1.448", exact_descent.long_steps),
+            Proof("the one-step lemma for longer steps", descent.one_long_step),
+            Proof("(16, 1) for alpha L <= 1.4478, not 1.448", descent.long_steps),
         ),
     ),
     proved=Form(
@@ -219,12 +220,12 @@ CLAIM = Claim(
         r"\frac94\cdot\frac{F_\lambda(x_1,y_1)-\inf f}{\alpha K}+\frac{\epsilon_{orac}}{16}",
         trials=proved_trials,
         proofs=(
-            Proof("the one-step lemma |g|^2 <= 2 fall + |e|^2", exact_descent.one_step),
-            Proof("(9/4, 1/16) from it and Assumption 3", exact_descent.best_constants),
-            Proof("the step that is made: U <= (1 + s) G + (1 + 1/s) E", exact_descent.step_made),
-            Proof("the whole front of constants", exact_descent.front),
-            Proof("what flips ask of any constants, met by the front", exact_descent.needed),
-            Proof("flips of finite length", exact_descent.flips),
+            Proof("the one-step lemma |g|^2 <= 2 fall + |e|^2", descent.one_step),
+            Proof("(9/4, 1/16) from it and Assumption 3", descent.best_constants),
+            Proof("the step that is made: U <= (1 + s) G + (1 + 1/s) E", descent.step_made),
+            Proof("the whole front of constants", descent.front),
+            Proof("what flips ask of any constants, met by the front", descent.needed),
+            Proof("flips of finite length", descent.flips),
             Proof("flips of bilevel problems with a valid step", cannot_be_smaller),
         ),
     ),

@@ -22,7 +22,7 @@ psi = p, and the flips of Theorem 11 can be arranged in it so that the error of 
 
 The constant of (D.9), L_v sqrt(2 (1 + L_pi^2)), is too small by a factor of sqrt 2 at most: the right
 one is 2 L_v sqrt(1 + L_pi^2).  With it alpha L may be as large as sqrt 2, and as the printed constants
-are valid for alpha L <= 1.4478 (see `verify.claims.exact_descent`), they survive that slip.
+are valid for alpha L <= 1.4478 (see `verify.claims.exact.descent`), they survive that slip.
 
 On policy classes that are no products there need be no L_psi (Lemma 15): then no step is admissible.
 """
@@ -34,9 +34,11 @@ import numpy as np
 from flint import fmpq
 
 from reference.penalties.nikaido_isoda import PENALTY
-from verify.claims import exact, exact_descent
+from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof
-from verify.claims.descent import (
+from verify.claims.exact import descent
+from verify.claims.exact.pbrl import too_small
+from verify.claims.trials.runs import (
     adverse,
     bounded,
     courses,
@@ -46,7 +48,6 @@ from verify.claims.descent import (
     rough_objective,
     rough_penalty,
 )
-from verify.claims.exact_pbrl import too_small
 from verify.contract import Context
 
 C1, C2 = 9.0 / 4.0, 1.0 / 16.0
@@ -56,7 +57,7 @@ def printed_trials(context: Context) -> Iterator[Margin]:
     """The printed constants; also with the longest step that they allow."""
     for course in courses(context, game=True):
         yield from bounded(course, 16.0, 1.0)
-    yield from bounded(observed(flip_for_ever(exact_descent.LONGEST[0], PENALTY), 60), 16.0, 1.0)
+    yield from bounded(observed(flip_for_ever(descent.LONGEST[0], PENALTY), 60), 16.0, 1.0)
 
 
 def proved_trials(context: Context) -> Iterator[Margin]:
@@ -102,8 +103,8 @@ def without_assumption_5(context: Context) -> Iterator[Margin]:  # noqa: ARG001 
 
 def slip_of_d9() -> None:
     """A step that is too long by sqrt 2 is within what the printed constants allow."""
-    exact_descent.long_steps()
-    exact.greater("the square of the longest step", exact_descent.LONGEST[0] ** 2, fmpq(2))
+    descent.long_steps()
+    exact.greater("the square of the longest step", descent.LONGEST[0] ** 2, fmpq(2))
 
 
 def cannot_be_smaller() -> None:
@@ -124,13 +125,13 @@ CLAIM = Claim(
         r"\frac{16\,(f(x^1,\pi^1)+\lambda\psi(x^1,\pi^1)-\inf f)}{\alpha K}+\epsilon_{orac}",
         trials=printed_trials,
         proofs=(
-            Proof("(D.13)-(D.16) give |h|^2 <= 4 fall + 4 |e|^2", exact_descent.paper_descent),
-            Proof("(D.17) gives |g|^2 <= 2 |e|^2 + 2 |h|^2", exact_descent.paper_triangle),
+            Proof("(D.13)-(D.16) give |h|^2 <= 4 fall + 4 |e|^2", descent.paper_descent),
+            Proof("(D.17) gives |g|^2 <= 2 |e|^2 + 2 |h|^2", descent.paper_triangle),
             Proof(
                 "these two and Assumption 7 as printed give (21/2, 5/8), hence (16, 1)",
-                exact_descent.printed_constants,
+                descent.printed_constants,
             ),
-            Proof("the one-step lemma for longer steps", exact_descent.one_long_step),
+            Proof("the one-step lemma for longer steps", descent.one_long_step),
             Proof("(16, 1) even with the constant of (D.9), too small by sqrt 2", slip_of_d9),
         ),
     ),
@@ -142,8 +143,8 @@ CLAIM = Claim(
         r"+\frac{\epsilon_{orac}}{16}",
         trials=proved_trials,
         proofs=(
-            Proof("the one-step lemma |g|^2 <= 2 fall + |e|^2", exact_descent.one_step),
-            Proof("(9/4, 1/16) from it and Assumption 7", exact_descent.best_constants),
+            Proof("the one-step lemma |g|^2 <= 2 fall + |e|^2", descent.one_step),
+            Proof("(9/4, 1/16) from it and Assumption 7", descent.best_constants),
             Proof("flips of games with a valid step", cannot_be_smaller),
         ),
     ),

@@ -16,22 +16,13 @@ from reference.algorithms.oracles import Exact
 from reference.domains import project_to_simplex
 from reference.penalties import bellman, nikaido_isoda, value
 from reference.validation import Array
-from verify.claims import (
-    assumption_03,
-    descent,
-    eq_c30,
-    eq_c39,
-    exact,
-    exact_descent,
-    exact_pbrl,
-    table_1,
-    theorem_11,
-    theorem_16,
-)
+from verify.claims import assumption_03, eq_c30, eq_c39, exact, table_1, theorem_11, theorem_16
 from verify.claims.contract import CertificateError, Margin
-from verify.claims.exact_gram import Space, follows, identical, nonnegative
+from verify.claims.exact import descent, pbrl
+from verify.claims.exact.gram import Space, follows, identical, nonnegative
 from verify.claims.judge import judge
-from verify.claims.search import evolved
+from verify.claims.trials import runs
+from verify.claims.trials.search import evolved
 from verify.contract import Context, Level
 from verify.oracles.rational import nearest
 
@@ -85,7 +76,7 @@ FLIP = (
     *("lambda", "repeats", "iterations"),
 )
 
-GAME = partial(exact_pbrl.too_small, game=True)
+GAME = partial(pbrl.too_small, game=True)
 
 # Data that do not enter both sides, such as c2 at eps_orac = 0, are left out.
 CERTIFICATES: dict[str, tuple[Verify, tuple[str, ...]]] = {
@@ -96,9 +87,9 @@ CERTIFICATES: dict[str, tuple[Verify, tuple[str, ...]]] = {
             *("feature", "offset", "f"),
         ),
     ),
-    "T11_c1": (exact_pbrl.too_small, FLIP),
-    "T11_c2": (exact_pbrl.too_small, (*FLIP, "c2")),
-    "T11_both": (exact_pbrl.too_small, (*FLIP, "c2")),
+    "T11_c1": (pbrl.too_small, FLIP),
+    "T11_c2": (pbrl.too_small, (*FLIP, "c2")),
+    "T11_both": (pbrl.too_small, (*FLIP, "c2")),
     "T16_c1": (GAME, FLIP),
     "T16_c2": (GAME, (*FLIP, "c2")),
     "T16_both": (GAME, (*FLIP, "c2")),
@@ -150,7 +141,7 @@ def test_constants_that_hold_cannot_be_refuted() -> None:
     for name in ("T11_c1", "T11_c2", "T11_both"):
         content = exact.load(name) | {"c1": "9/4", "c2": "1/16"}
         with pytest.raises(CertificateError, match="right side"):
-            exact_pbrl.too_small(content)
+            pbrl.too_small(content)
         c1, c2 = theorem_11.SMALLEST_C1
         sums = run_of(content)
         eps = max(fmpq(0), 20 * sums.errors - sums.moves)
@@ -158,11 +149,11 @@ def test_constants_that_hold_cannot_be_refuted() -> None:
         assert slack >= nearest(sums.squares)
 
 
-def run_of(content: dict[str, Any]) -> exact_pbrl.ExactSums:
-    problem, alpha = exact_pbrl.ExactBilevel.parse(content), exact.fraction(content["alpha"])
-    companion = exact_pbrl.flipping(problem, exact.fraction(content["share"]))
+def run_of(content: dict[str, Any]) -> pbrl.ExactSums:
+    problem, alpha = pbrl.ExactBilevel.parse(content), exact.fraction(content["alpha"])
+    companion = pbrl.flipping(problem, exact.fraction(content["share"]))
     x, y_a = exact.fraction(content["x"]), exact.fractions(content["y"])
-    return exact_pbrl.exact_run(problem, x, y_a, companion, alpha, content["iterations"])[0]
+    return pbrl.exact_run(problem, x, y_a, companion, alpha, content["iterations"])[0]
 
 
 # Exact arithmetic.
@@ -171,8 +162,8 @@ def run_of(content: dict[str, Any]) -> exact_pbrl.ExactSums:
 def test_the_exact_run_is_that_of_the_algorithm() -> None:
     """Every sum of Theorem 11, against the run of `reference` on the same flips."""
     kappa, share = 1e-3, 2.0 / 7.0
-    setup = descent.flip(np.array([share]), kappa=kappa)
-    course = descent.observed(setup, 6)
+    setup = runs.flip(np.array([share]), kappa=kappa)
+    course = runs.observed(setup, 6)
     alpha = fmpq(1, 1) / (1 + 7 * fmpq(1, 1000))
     content = exact.load("T11_c1") | {
         "tau": "1/1000",
@@ -196,7 +187,7 @@ def test_the_exact_run_is_that_of_the_algorithm() -> None:
 @settings(max_examples=40, derandomize=True, deadline=None)
 def test_the_exact_projection(entries: list[Any]) -> None:
     point = np.array([fmpq(p.numerator, p.denominator) for p in entries], dtype=object)
-    projected = exact_pbrl.to_simplex(point)
+    projected = pbrl.to_simplex(point)
     floats = project_to_simplex(np.array([float(p) for p in entries]))
     np.testing.assert_allclose([nearest(p) for p in projected], floats, atol=1e-14)
     # Optimality: no vertex is closer in direction.
@@ -232,24 +223,22 @@ def test_nonnegative_polynomials() -> None:
 
 def test_wrong_descent_steps_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half of the smoothness term, or other steps, and the identities do not hold."""
-    monkeypatch.setattr(exact_descent, "HALF", fmpq(49, 100))
-    for step in (exact_descent.paper_descent, exact_descent.one_step, exact_descent.needed):
+    monkeypatch.setattr(descent, "HALF", fmpq(49, 100))
+    for step in (descent.paper_descent, descent.one_step, descent.needed):
         with pytest.raises(CertificateError):
             step()
-    monkeypatch.setattr(exact_descent, "HALF", fmpq(1, 2))
+    monkeypatch.setattr(descent, "HALF", fmpq(1, 2))
     for longest in ((fmpq(1448, 1000), fmpq(1449, 1000)), (fmpq(1447, 1000), fmpq(14478, 10000))):
-        monkeypatch.setattr(exact_descent, "LONGEST", longest)
+        monkeypatch.setattr(descent, "LONGEST", longest)
         with pytest.raises(CertificateError):
-            exact_descent.long_steps()
+            descent.long_steps()
 
 
 @given(st.fractions(0, 1, max_denominator=40), st.integers(1, 30))
 @settings(max_examples=60, derandomize=True, deadline=None)
 def test_flips_meet_the_front(share: Any, iterations: int) -> None:
     """Every point of the front holds on every flip, exactly."""
-    squares, drop, accuracy = exact_descent.flip_sums(
-        fmpq(share.numerator, share.denominator), iterations
-    )
+    squares, drop, accuracy = descent.flip_sums(fmpq(share.numerator, share.denominator), iterations)
     for t in (fmpq(3, 10), fmpq(1, 2), fmpq(3, 4), fmpq(1)):
         scale = 18 * t - 1 - t * t
         assert 2 * (19 * t - 1) * drop + t * accuracy >= scale * squares
@@ -277,15 +266,13 @@ def test_the_ends_of_the_front() -> None:
     t = theorem_11.ETA
     scale = 18.0 * t - 1.0 - t * t
     assert (c1, c2) == pytest.approx((2.0 * (19.0 * t - 1.0) / scale, t / scale), rel=1e-13)
-    assert pytest.approx(38.0 / (20.0 + np.sqrt(39.0)), abs=2e-4) == float(
-        nearest(exact_descent.LONGEST[0])
-    )
+    assert pytest.approx(38.0 / (20.0 + np.sqrt(39.0)), abs=2e-4) == float(nearest(descent.LONGEST[0]))
 
 
 # Runs.
 
 
-def gradient(setup: descent.Setup, x: Array, y: tuple[Array, ...]) -> Array:
+def gradient(setup: runs.Setup, x: Array, y: tuple[Array, ...]) -> Array:
     """grad F_lambda along the simplices, flattened per member."""
     algorithm = setup.algorithm
     bilevel, policies = algorithm.bilevel, algorithm.bilevel.policies(y)
@@ -296,18 +283,18 @@ def gradient(setup: descent.Setup, x: Array, y: tuple[Array, ...]) -> Array:
     return np.concatenate([part.reshape(len(x), -1) for part in (total.grad_x, *rows)], axis=1)
 
 
-def setups(seed: int) -> list[descent.Setup]:
+def setups(seed: int) -> list[runs.Setup]:
     g = np.random.default_rng(seed)
     exact_oracles = (Exact(), Exact())
     return [
-        descent.contextual_mdp(g, 8, value.PENALTY, Exact()),
-        descent.contextual_mdp(g, 8, bellman.PENALTY, Exact()),
-        descent.contextual_game(g, 8, exact_oracles),
-        descent.general(g, value.PENALTY, exact_oracles[:1]),
-        descent.general(g, bellman.PENALTY, exact_oracles[:1]),
-        descent.general(g, nikaido_isoda.PENALTY, exact_oracles),
-        descent.flip(np.linspace(0.1, 1.0, 8)),
-        descent.flip(np.linspace(0.1, 1.0, 8), penalty=nikaido_isoda.PENALTY),
+        runs.contextual_mdp(g, 8, value.PENALTY, Exact()),
+        runs.contextual_mdp(g, 8, bellman.PENALTY, Exact()),
+        runs.contextual_game(g, 8, exact_oracles),
+        runs.general(g, value.PENALTY, exact_oracles[:1]),
+        runs.general(g, bellman.PENALTY, exact_oracles[:1]),
+        runs.general(g, nikaido_isoda.PENALTY, exact_oracles),
+        runs.flip(np.linspace(0.1, 1.0, 8)),
+        runs.flip(np.linspace(0.1, 1.0, 8), penalty=nikaido_isoda.PENALTY),
     ]
 
 
@@ -339,7 +326,7 @@ def test_the_smoothness_that_steps_rely_on(seed: int) -> None:
 def test_inf_f_is_attained() -> None:
     """At a corner of the simplices and an end or the stationary point of every coordinate."""
     g = np.random.default_rng(5)
-    setup = descent.contextual_mdp(g, 4, value.PENALTY, Exact())
+    setup = runs.contextual_mdp(g, 4, value.PENALTY, Exact())
     box = setup.algorithm.bilevel.problem.domain
     d = box.shape[0]
     grid = np.stack(np.meshgrid(*[np.linspace(0.0, 1.0, 41)] * d), axis=-1).reshape(-1, d)
@@ -357,14 +344,14 @@ def test_inf_f_is_attained() -> None:
 def test_premises_are_filters() -> None:
     """Where Assumption 4, 5 or 8 fails, or a step is too long, a run is not counted."""
     for setup in (
-        descent.rough_objective(),
-        descent.rough_penalty(),
-        descent.rough_penalty(nikaido_isoda.PENALTY),
-        descent.flip_for_ever(fmpq(3, 2)),
+        runs.rough_objective(),
+        runs.rough_penalty(),
+        runs.rough_penalty(nikaido_isoda.PENALTY),
+        runs.flip_for_ever(fmpq(3, 2)),
     ):
         assert not setup.admissible
     for game in (False, True):
-        for course in descent.courses(quick(0), game=game):
+        for course in runs.courses(quick(0), game=game):
             assert course.setup.admissible
             assert (-course.objective_rounding <= course.D).all()
             least = 20.0 * course.E - course.U
@@ -373,15 +360,15 @@ def test_premises_are_filters() -> None:
 
 
 def test_the_tightest_iteration_is_reported() -> None:
-    setup = descent.flip(np.array([0.9]))
-    course = descent.observed(setup, 3)
+    setup = runs.flip(np.array([0.9]))
+    course = runs.observed(setup, 3)
     lhs, rhs = np.array([[1.0], [3.0], [2.0]]), np.array([[2.0], [3.5], [1.0]])
-    (margin,) = descent.worst(course, lhs, rhs, np.zeros((3, 1)))
+    (margin,) = runs.worst(course, lhs, rhs, np.zeros((3, 1)))
     assert (margin.lhs, margin.rhs) == (2.0, 1.0)
-    (margin,) = descent.worst(course, lhs, rhs + 2.0, np.zeros((3, 1)))
+    (margin,) = runs.worst(course, lhs, rhs + 2.0, np.zeros((3, 1)))
     assert margin.lhs == 2.0 / 1.0
     nan = np.array([[1.0], [np.nan], [1.0]])
-    (margin,) = descent.worst(course, nan, rhs, np.zeros((3, 1)))
+    (margin,) = runs.worst(course, nan, rhs, np.zeros((3, 1)))
     assert margin.violated
 
 

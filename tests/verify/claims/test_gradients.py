@@ -21,9 +21,11 @@ from reference.regularizers import NegativeEntropy, Quadratic
 from reference.validation import Array
 from verify.claims import exact, lemma_06
 from verify.claims.contract import CertificateError, Claim, Form, Margin, Verdict
-from verify.claims.exact_bellman import SharedPolicies, best_of_two, net, one_sided_slope, quadratic
-from verify.claims.exact_games import AffineLeader, ExactGame, affine_slope
-from verify.claims.gradients import (
+from verify.claims.exact.bellman import SharedPolicies, best_of_two, net, one_sided_slope, quadratic
+from verify.claims.exact.games import AffineLeader, ExactGame, affine_slope
+from verify.claims.exact.operators import operators, vanishes
+from verify.claims.judge import judge
+from verify.claims.trials.gradients import (
     Site,
     agreeing,
     equal,
@@ -36,10 +38,8 @@ from verify.claims.gradients import (
     value,
     value_penalty,
 )
-from verify.claims.judge import judge
-from verify.claims.operators import operators, vanishes
-from verify.claims.premises import assumption_2b, differentiable, irreducible
-from verify.claims.scores import scores_of_drawn, slopes_of_policy
+from verify.claims.trials.premises import assumption_2b, differentiable, irreducible
+from verify.claims.trials.scores import scores_of_drawn, slopes_of_policy
 from verify.contract import Context, Level
 from verify.oracles.arithmetic import eliminate
 from verify.oracles.rational import Dual

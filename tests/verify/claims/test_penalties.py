@@ -32,12 +32,12 @@ from verify.claims import (
     lemma_14,
 )
 from verify.claims.contract import CertificateError, Claim, Margin
-from verify.claims.instances import corners, sparse
 from verify.claims.judge import judge
-from verify.claims.local_solutions import holding_slopes, is_interior_solution, some_vertex
-from verify.claims.measures import bellman_gap, dominance_constant, informative, relative
-from verify.claims.penalized import cases, linear_solution
-from verify.claims.zero_sum import Play, gradients, plays
+from verify.claims.trials.instances import corners, sparse
+from verify.claims.trials.local_solutions import holding_slopes, is_interior_solution, some_vertex
+from verify.claims.trials.measures import bellman_gap, dominance_constant, informative, relative
+from verify.claims.trials.penalized import cases, linear_solution
+from verify.claims.trials.zero_sum import Play, gradients, plays
 from verify.contract import Context, Level
 
 CLAIMS: dict[str, Claim] = {

@@ -20,19 +20,20 @@ from reference.problems.parametrizations import FixedKernel, UserMap
 from reference.problems.zero_sum_game import GameFamily
 from reference.regularizers import Quadratic
 from tests.derivatives import derivative
-from verify.claims import (
-    eq_c21,
-    exact,
-    exact_smoothness,
-    instances,
-    lemma_10_bellman,
-    lemma_15,
-    lemma_20,
-)
+from verify.claims import eq_c21, exact, lemma_10_bellman, lemma_15, lemma_20
 from verify.claims.contract import CertificateError, Claim
-from verify.claims.gaming import GamePoint, OneStateGame, contrary, game_pairs, one_state_game, pennies
+from verify.claims.exact import smoothness
 from verify.claims.judge import judge
-from verify.claims.lipschitz import (
+from verify.claims.trials import instances
+from verify.claims.trials.gaming import (
+    GamePoint,
+    OneStateGame,
+    contrary,
+    game_pairs,
+    one_state_game,
+    pennies,
+)
+from verify.claims.trials.lipschitz import (
     OneStatePair,
     affine_value,
     joined,
@@ -45,7 +46,7 @@ from verify.claims.lipschitz import (
     steered,
     stretched,
 )
-from verify.claims.parametrized import (
+from verify.claims.trials.parametrized import (
     Derivatives,
     Direct,
     Policies,
@@ -169,15 +170,15 @@ def test_certificates_can_be_redone_by_hand(name: str) -> None:
 
 
 STEPS = (
-    exact_smoothness.through_the_policy,
-    exact_smoothness.root_below_sum,
-    exact_smoothness.two_parts,
-    exact_smoothness.second_slopes,
-    exact_smoothness.largest_eigenvalue,
-    exact_smoothness.blocks,
-    exact_smoothness.strongly_concave_maximisers,
-    exact_smoothness.solution_from_values,
-    exact_smoothness.game_parts,
+    smoothness.through_the_policy,
+    smoothness.root_below_sum,
+    smoothness.two_parts,
+    smoothness.second_slopes,
+    smoothness.largest_eigenvalue,
+    smoothness.blocks,
+    smoothness.strongly_concave_maximisers,
+    smoothness.solution_from_values,
+    smoothness.game_parts,
 )
 
 

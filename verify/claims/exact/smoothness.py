@@ -14,7 +14,7 @@ from flint import fmpq
 
 from verify.claims import exact
 from verify.claims.exact import ExactMdp
-from verify.claims.exact_gram import Space, Terms, follows, identical
+from verify.claims.exact.gram import Space, Terms, follows, identical
 
 ONE = fmpq(1)
 

@@ -27,8 +27,8 @@ from reference.evaluation import PolicyEvaluation, evaluate
 from reference.problems.mdp import Mdp
 from reference.regularizers import Quadratic
 from reference.validation import Array
-from verify.claims.instances import corners, generator_of, simplex, sparse
-from verify.claims.lipschitz import Measured
+from verify.claims.trials.instances import corners, generator_of, simplex, sparse
+from verify.claims.trials.lipschitz import Measured
 from verify.contract import Context
 from verify.crosscheck.tolerances import UNIT, Scale, scale_of
 

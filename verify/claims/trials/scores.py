@@ -17,7 +17,7 @@ import numpy as np
 from reference.evaluation import PolicyEvaluation
 from reference.problems.stackelberg import StackelbergGame
 from reference.validation import Array
-from verify.claims.gradients import Site, own_tolerance, slope
+from verify.claims.trials.gradients import Site, own_tolerance, slope
 from verify.crosscheck.tolerances import UNIT, scale_of
 from verify.oracles import definitions as primitive
 

@@ -26,7 +26,7 @@ Every function below verifies one step of a proof and raises `CertificateError` 
 from flint import fmpq, fmpq_mpoly
 
 from verify.claims.exact import greater, require
-from verify.claims.exact_gram import Space, Terms, follows, identical, nonnegative
+from verify.claims.exact.gram import Space, Terms, follows, identical, nonnegative
 
 HALF = fmpq(1, 2)
 

@@ -22,8 +22,8 @@ from reference.problems.mdp import Mdp
 from reference.problems.zero_sum_game import ZeroSumGame
 from reference.regularizers import Quadratic
 from reference.validation import Array
-from verify.claims.instances import DRAWS, generator_of, sparse
-from verify.claims.measures import Measured, start_value
+from verify.claims.trials.instances import DRAWS, generator_of, sparse
+from verify.claims.trials.measures import Measured, start_value
 from verify.contract import Context
 from verify.crosscheck.tolerances import UNIT, at_optimum, policy_gradient_tolerance, scale_of
 

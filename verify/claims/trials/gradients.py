@@ -41,8 +41,8 @@ from reference.problems.stackelberg import StackelbergGame
 from reference.regularizers import Quadratic
 from reference.validation import Array
 from verify.claims.contract import Margin
-from verify.claims.instances import DRAWS, corners, generator_of, sparse
-from verify.claims.premises import differentiable, one_gradient
+from verify.claims.trials.instances import DRAWS, corners, generator_of, sparse
+from verify.claims.trials.premises import differentiable, one_gradient
 from verify.contract import Context, Level
 from verify.crosscheck.matrix import RESOLVED
 from verify.crosscheck.tolerances import UNIT, at_optimum, scale_of, x_gradient

@@ -1,8 +1,8 @@
 r"""A maximiser for ratios that are computed for many instances at once.
 
-`verify.claims.instances.adversary` evaluates one instance at a time; here a population is evaluated as
-a batch.  The better quarter survives, and the rest are its members moved by normal steps of a size that
-shrinks and grows again, so that both far and fine moves are tried throughout.
+`verify.claims.trials.instances.adversary` evaluates one instance at a time; here a population is
+evaluated as a batch.  The better quarter survives, and the rest are its members moved by normal steps of
+a size that shrinks and grows again, so that both far and fine moves are tried throughout.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from reference.validation import Array
-from verify.claims.instances import generator_of
+from verify.claims.trials.instances import generator_of
 from verify.contract import Context, Level
 
 GENERATIONS = {Level.QUICK: 6, Level.STANDARD: 60, Level.DEEP: 600}

@@ -27,8 +27,8 @@ from reference.problems.general_position import (
 from reference.problems.zero_sum_game import GameFamily, ZeroSumGame
 from reference.regularizers import Quadratic
 from reference.validation import Array
-from verify.claims.instances import DRAWS, generator_of, sparse
-from verify.claims.lipschitz import Measured, joined, tangential
+from verify.claims.trials.instances import DRAWS, generator_of, sparse
+from verify.claims.trials.lipschitz import Measured, joined, tangential
 from verify.contract import Context
 from verify.crosscheck.tolerances import UNIT, Scale, at_optimum, joint_scale, x_gradient
 

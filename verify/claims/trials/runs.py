@@ -63,7 +63,7 @@ from reference.problems.zero_sum_game import GameFamily
 from reference.regularizers import NegativeEntropy, Quadratic, Regularizer
 from reference.validation import Array
 from verify.claims.contract import Margin
-from verify.claims.instances import generator_of, sparse
+from verify.claims.trials.instances import generator_of, sparse
 from verify.contract import Context, Level
 from verify.crosscheck.tolerances import UNIT
 

@@ -16,8 +16,8 @@ import numpy as np
 from reference.optimality import Optimum, policy_iteration
 from reference.problems.mdp import Mdp
 from reference.validation import Array
-from verify.claims.instances import corners, generator_of
-from verify.claims.measures import relative
+from verify.claims.trials.instances import corners, generator_of
+from verify.claims.trials.measures import relative
 from verify.contract import Context
 from verify.crosscheck.tolerances import UNIT
 

@@ -1,4 +1,4 @@
-r"""Exact rationals for certificates: small MDPs with the quadratic regulariser or none.
+r"""Small MDPs with rational data, and the quadratic regulariser or none.
 
 Shares nothing with :mod:`reference`.  With P_pi, c_pi = <pi, r> - tau |pi|^2 / 2 per state::
 
@@ -8,72 +8,30 @@ Shares nothing with :mod:`reference`.  With P_pi, c_pi = <pi, r> - tau |pi|^2 / 
 The last is itself held to exact derivatives by dual numbers in the tests.
 
 A policy may also hold polynomials, which stand for all policies of a family at once; then values are
-fractions of polynomials (Cramer), and a sign is proved on a box by Bernstein coefficients.
+fractions of polynomials (Cramer).
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from math import comb, prod
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from flint import fmpq, fmpq_mpoly, fmpq_mpoly_ctx
+from flint import fmpq
 
 from verify.claims.contract import CertificateError
+from verify.claims.exact.polynomials import determinant
+from verify.claims.exact.rationals import (
+    Rationals,
+    filled,
+    fraction,
+    fractions,
+    identity,
+    require,
+    require_distribution,
+    total,
+)
 from verify.oracles.arithmetic import eliminate
-
-FOLDER = Path(__file__).parent / "certificates"
-
-Rationals = npt.NDArray[Any]
-"""An array of exact rationals."""
-
-
-def load(certificate: str) -> dict[str, Any]:
-    """Read a certificate."""
-    content: dict[str, Any] = json.loads((FOLDER / f"{certificate}.json").read_text(encoding="utf-8"))
-    return content
-
-
-def fraction(text: object) -> fmpq:
-    """Parse ``"3/4"`` or a whole number.
-
-    Raises
-    ------
-    CertificateError
-        If it is neither; floats are refused, since they would not be exact.
-    """
-    if isinstance(text, bool) or not isinstance(text, str | int):
-        raise CertificateError(f"{text!r} is no exact rational; write it as a string p/q")
-    numerator, _, denominator = str(text).partition("/")
-    try:
-        return fmpq(int(numerator), int(denominator or "1"))
-    except (ValueError, ZeroDivisionError) as error:
-        raise CertificateError(f"{text!r} is no exact rational: {error}") from error
-
-
-def fractions(nested: object) -> Rationals:
-    """Parse nested lists of rationals."""
-    return np.asarray(np.vectorize(fraction, otypes=[object])(np.array(nested, dtype=object)))
-
-
-def require(condition: bool, what: str) -> None:
-    """Raise :class:`CertificateError` unless a condition holds."""
-    if not condition:
-        raise CertificateError(what)
-
-
-def same(what: str, found: fmpq, recorded: object) -> None:
-    """Require that a recomputed number is the recorded one."""
-    require(found == fraction(recorded), f"{what} is {found}, but {recorded} is recorded")
-
-
-def greater(what: str, larger: fmpq, smaller: fmpq) -> None:
-    """Require a strict inequality."""
-    require(larger > smaller, f"{what}: {larger} is not greater than {smaller}")
 
 
 @dataclass(frozen=True)
@@ -193,17 +151,6 @@ class ExactMdp:
         raise CertificateError("no deterministic policy is optimal")
 
 
-def total(array: Rationals) -> fmpq:
-    """Sum of all entries."""
-    added: fmpq = sum(array.flat, start=fmpq(0))
-    return added
-
-
-def identity(n: int) -> Rationals:
-    """The identity matrix of rationals."""
-    return fractions(np.eye(n, dtype=int).tolist())
-
-
 def policy(nested: object) -> Rationals:
     """Parse a policy.
 
@@ -219,73 +166,14 @@ def policy(nested: object) -> Rationals:
     return pi_sa
 
 
-def require_distribution(row: Rationals) -> None:
-    """Require that probabilities are nonnegative and sum to one."""
-    require(all(p >= 0 for p in row) and total(row) == 1, f"{list(row)} is no distribution")
-
-
 def quadratic(pi_sa: Rationals) -> Rationals:
     """|p|^2 / 2 in each state."""
     return np.asarray((pi_sa * pi_sa).sum(axis=1) * fmpq(1, 2))
 
 
-def determinant(matrix: Rationals) -> Any:
-    """Determinant over any commutative ring, by the first row."""
-    if len(matrix) == 1:
-        return matrix[0, 0]
-    minors = (np.delete(matrix[1:], column, axis=1) for column in range(len(matrix)))
-    return sum((-1) ** k * matrix[0, k] * determinant(minor) for k, minor in enumerate(minors))
-
-
 def shared(t: Any, n_states: int) -> Rationals:
     """The policy that takes the second of two actions with probability t in every state."""
     return filled([1 - t, t] * n_states, (n_states, 2))
-
-
-def filled(numbers: Sequence[Any], shape: tuple[int, ...]) -> Rationals:
-    """Array of numbers or polynomials in C order; NumPy would take a polynomial for a sequence."""
-    array = np.empty(shape, dtype=object)
-    for index, number in zip(np.ndindex(shape), numbers, strict=True):
-        array[index] = number
-    return array
-
-
-def indeterminates(*names: str) -> tuple[fmpq_mpoly, ...]:
-    """Indeterminates over the rationals."""
-    return tuple(fmpq_mpoly_ctx.get(names, "lex").gens())
-
-
-def combination(conclusion: fmpq_mpoly, *parts: tuple[fmpq_mpoly, fmpq_mpoly]) -> None:
-    """Require that a conclusion is identically the sum of multiplier * slack.
-
-    Then it is nonnegative with the slacks, where the indeterminates in the multipliers are: a multiplier
-    must have no negative coefficient.
-    """
-    left_over = conclusion
-    for multiplier, slack in parts:
-        require(all(a >= 0 for a in multiplier.coeffs()), f"{multiplier} may be negative")
-        left_over -= multiplier * slack
-    require(left_over.is_zero(), f"the combination misses the conclusion by {left_over}")
-
-
-def nonnegative(what: str, polynomial: fmpq_mpoly, *box: tuple[fmpq, fmpq]) -> None:
-    """Require that a polynomial is nonnegative on a box: its Bernstein coefficients there are."""
-    ring = polynomial.context()
-    moved = polynomial.compose(
-        *(low + (high - low) * x for (low, high), x in zip(box, ring.gens(), strict=True)), ctx=ring
-    )
-    degrees, powers = moved.degrees(), moved.to_dict()
-    for index in product(*(range(n + 1) for n in degrees)):
-        coefficient = sum(
-            (
-                a
-                * prod((fmpq(comb(i, j), comb(n, j)) for i, j, n in zip(index, k, degrees, strict=True)))
-                for k, a in powers.items()
-                if all(j <= i for i, j in zip(index, k, strict=True))
-            ),
-            start=fmpq(0),
-        )
-        require(coefficient >= 0, f"{what}: a Bernstein coefficient is {coefficient}")
 
 
 def deterministic(choice: Sequence[int], n_actions: int) -> Rationals:

@@ -35,7 +35,7 @@ from reference.problems.mdp import Mdp, MdpFamily
 from reference.problems.parametrizations import FixedKernel, LinearReward
 from reference.regularizers import Quadratic
 from reference.validation import Array
-from verify.claims.instances import corners, generator_of, sparse
+from verify.claims.trials.instances import corners, generator_of, sparse
 from verify.contract import Context
 from verify.crosscheck.tolerances import (
     UNIT,
