@@ -70,6 +70,20 @@ def test_verdicts(judged: Form, verdict: Verdict, ratio: float) -> None:
     assert found.ratio == pytest.approx(ratio, nan_ok=True)
 
 
+def test_margins_lost_in_rounding_do_not_count_unless_violated() -> None:
+    lost = Margin(1.0, 2.0, 1e-2, "the tolerance hides an error of 1%")
+    assert judge.judge(form(HOLDS, lost), QUICK).instances == 1
+    assert judge.judge(form(lost), QUICK).verdict is Verdict.VACUOUS
+    assert judge.judge(form(Margin(3.0, 2.0, 0.5, "")), QUICK).verdict is Verdict.VIOLATED
+
+
+def test_a_step_by_hand_makes_no_proof() -> None:
+    checked = Proof("a step", nothing)
+    found = judge.judge(form(TIGHT, proofs=(checked,), by_hand="the limit"), QUICK)
+    assert found.verdict is Verdict.SURVIVED
+    assert found.detail.endswith("checked by machine: a step. by hand: the limit")
+
+
 def test_certificates_and_proofs_must_verify() -> None:
     def refuse(content: dict[str, Any]) -> None:
         raise CertificateError(str(content["lhs"]))

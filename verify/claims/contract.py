@@ -8,14 +8,19 @@ our words and in a formula what is claimed, and holds what can be said about it 
     trials        both sides of the inequality on instances that meet the premises
 
     REFUTED       every refutation verifies
-    PROVED        every proof verifies, and no trial violates the claim
+    PROVED        every step is checked by a machine, and no trial violates the claim
     SURVIVED      no trial violates it; with the tightest ratio that was seen
     VIOLATED      a trial violates it and there is no exact counterexample: always a deviation
     VACUOUS       no instance met the premises
     UNTESTABLE    the statement names no constant; with what would make it testable
 
+Textbook facts need no machine: they are named in the form (`textbook`), and are no more than a reader
+finds in an index.  A step that has only its derivation in the docstring is named, too (`by_hand`), and
+then the verdict is SURVIVED, whatever else has been checked.
+
 How strong a search was is measured by planting: the right side is made smaller by 1%, 10% and 50%,
-and the same trials must notice, as far as they claim to.
+and the same trials must notice, as far as they claim to.  A margin whose tolerance would hide even the
+smallest of these errors says nothing, and is not counted.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,6 +28,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from verify.contract import Context
+
+PLANTED = (0.01, 0.1, 0.5)
+"""Shares by which a right side is made too small, to see what the search would have noticed."""
+
+RESOLVED = 0.1 * PLANTED[0]
+"""Tolerance of a margin, relative to its larger side, above which it says nothing."""
 
 
 class Verdict(StrEnum):
@@ -61,6 +72,11 @@ class Margin:
     def violated(self) -> bool:
         """Whether the claim fails beyond rounding; a side that is not a number fails it too."""
         return not self.lhs <= self.rhs + self.tolerance
+
+    @property
+    def informative(self) -> bool:
+        """Whether rounding leaves something to see; a violation always does."""
+        return self.violated or self.tolerance <= RESOLVED * max(abs(self.lhs), abs(self.rhs))
 
     @property
     def ratio(self) -> float:
@@ -128,6 +144,10 @@ class Form:
     trials : Trials or None
     refutations : tuple of Refutation
     proofs : tuple of Proof
+    textbook : tuple of str
+        Facts that the proof takes from textbooks.
+    by_hand : str
+        The step that no machine has checked; empty if there is none.
     untestable : str
         Why nothing can be tested, and what would make it testable; empty if something can.
     """
@@ -137,6 +157,8 @@ class Form:
     trials: Trials | None = None
     refutations: tuple[Refutation, ...] = ()
     proofs: tuple[Proof, ...] = ()
+    textbook: tuple[str, ...] = ()
+    by_hand: str = ""
     untestable: str = ""
 
 
@@ -183,6 +205,8 @@ class Claim:
         Numbers of the statements that its proof uses.
     remark : str
         On the proof: which step does not follow and how it is mended; or why nothing is wrong.
+    tried : str
+        How it was tried to break what stands, and to clear what is refuted, taking the text at its word.
     """
 
     number: str
@@ -194,3 +218,4 @@ class Claim:
     faults: tuple[Fault, ...] = ()
     inherits: tuple[str, ...] = ()
     remark: str = ""
+    tried: str = ""

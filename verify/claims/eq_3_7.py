@@ -33,7 +33,7 @@ from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation
 from verify.claims.trials.instances import adversary, corners, generator_of, simplex, sparse, unit
-from verify.claims.trials.measures import Measured, bellman_gap, informative, relative
+from verify.claims.trials.measures import Measured, bellman_gap, relative
 from verify.contract import Context
 from verify.crosscheck.tolerances import UNIT
 
@@ -158,7 +158,7 @@ CLAIM = Claim(
         "quadratic with no larger one.",
         formula=r"p(x,y')\ge p(x,y)+\langle\nabla_yp(x,y),y'-y\rangle"
         r"+\tfrac{\tau\min_s\rho(s)}{2}\|y'-y\|^2",
-        trials=informative(trials),
+        trials=trials,
         proofs=(Proof("in each state, a sum of two nonnegative terms", prove_state),),
     ),
     faults=(

@@ -23,7 +23,6 @@ from collections.abc import Callable, Iterator
 
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Trials
-from verify.claims.trials.measures import informative
 from verify.claims.trials.parametrized import (
     Derivatives,
     longest_row,
@@ -71,7 +70,7 @@ def trials_with(bound: Bound) -> Trials:
             for point in (pair.first, pair.second):
                 yield margin(point, bound)
 
-    return informative(trials)
+    return trials
 
 
 def margin(point: Derivatives, bound: Bound) -> Margin:

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Trials
-from verify.claims.trials.measures import informative
 from verify.claims.trials.parametrized import (
     Derivatives,
     longest_row,
@@ -61,7 +60,7 @@ def trials_with(bound: Bound) -> Trials:
             for point in (pair.first, pair.second):
                 yield margin(point, bound)
 
-    return informative(trials)
+    return trials
 
 
 def prove() -> None:

@@ -35,7 +35,6 @@ from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation, Trials
 from verify.claims.trials.instances import adversary
-from verify.claims.trials.measures import informative
 from verify.claims.trials.parametrized import ParameterPair, climbed_to, parameter_pairs, swapped
 from verify.contract import Context
 
@@ -76,7 +75,7 @@ def trials_with(share: float) -> Trials:
 
         yield from adversary(context, "eq_c20", 6, climbed)
 
-    return informative(trials)
+    return trials
 
 
 def as_printed(context: Context) -> Iterator[Margin]:

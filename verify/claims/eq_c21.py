@@ -31,7 +31,6 @@ from reference.regularizers import Quadratic
 from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Refutation, Trials
-from verify.claims.trials.measures import informative
 from verify.claims.trials.parametrized import (
     Derivatives,
     ParameterPair,
@@ -134,7 +133,7 @@ def trials_with(size: Size, *, exchange_q: bool = True) -> Trials:
         for pair in drawn(context):
             yield margin(pair, size, exchange_q=exchange_q)
 
-    return informative(trials)
+    return trials
 
 
 def refute(content: dict[str, Any]) -> None:

@@ -39,7 +39,6 @@ from verify.claims.trials.lipschitz import (
     pairs,
     steered,
 )
-from verify.claims.trials.measures import informative
 from verify.contract import Context
 from verify.crosscheck.tolerances import at_optimum
 
@@ -133,7 +132,7 @@ def trials_with(
             if drawn.x_apart > 0.0 and i % 3 == 0:
                 yield general(drawn)
 
-    return informative(trials)
+    return trials
 
 
 def families_value(pair: Pair) -> Margin:

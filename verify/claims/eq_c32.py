@@ -113,17 +113,21 @@ def lipschitz() -> None:
 
 
 def update_margin(mdp: Mdp, xi_sa: Array, step: float, new_sa: Array, name: str) -> Margin:
-    """<slope, p> - min slope of the update's objective at the new policy: zero where it is minimal."""
+    """<slope, p> <= min slope of the update's objective at the new policy: it is minimal there.
+
+    Both sides are moved by the size of the slopes' terms, to compare the rounding with.
+    """
     h = mdp.regularizer
     own = evaluate(mdp, h.argmax(xi_sa, 1.0))
     h_slope = h.gradient(new_sa)
     slope = -own.q_sa + mdp.tau * h_slope + (h_slope - xi_sa) / step
-    gap = (slope * new_sa).sum(axis=-1) - slope.min(axis=-1)
+    gap_s = (slope * new_sa).sum(axis=-1) - slope.min(axis=-1)
     size = np.abs(own.q_sa) + mdp.tau * np.abs(h_slope) + (np.abs(h_slope) + np.abs(xi_sa)) / step
     rounding = 4.0 * UNIT * (mdp.n_actions + 8) * float(size.max()) + 2.0 * scale_of(own).q_error
     # A new policy is rounded relatively, where h has a logarithm, or to its last digits.
     curvature = (mdp.tau + 1.0 / step) * 8.0 * UNIT * (mdp.n_actions + float(np.abs(xi_sa).max()))
-    return Margin(float(gap.max()), 0.0, rounding + 4.0 * curvature, name)
+    whole = float(size.max())
+    return Margin(whole + float(gap_s.max()), whole, rounding + 4.0 * curvature, name)
 
 
 def mdps(context: Context) -> Iterator[tuple[str, Mdp]]:

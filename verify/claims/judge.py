@@ -8,13 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from verify.claims import exact
-from verify.claims.contract import CertificateError, Claim, Fault, Form, Margin, Verdict
+from verify.claims.contract import PLANTED, CertificateError, Claim, Fault, Form, Margin, Verdict
 from verify.contract import Context, Outcome, Status
 
 LEDGER = Path(__file__).with_name("ledger.json")
-
-PLANTED = (0.01, 0.1, 0.5)
-"""Shares by which a right side is made too small, to see what the search would have noticed."""
 
 
 @dataclass(frozen=True)
@@ -57,20 +54,32 @@ def judge(form: Form, context: Context) -> Judgement:
         return Judgement(Verdict.REFUTED, math.nan, names, len(form.refutations), _sides(form))
     for proof in form.proofs:
         proof.verify()
-    margins = [] if form.trials is None else list(form.trials(context))
+    tried = () if form.trials is None else form.trials(context)
+    margins = [margin for margin in tried if margin.informative]
     worst = max(margins, key=_order, default=None)
+    if worst is not None and worst.violated:
+        detail = f"{worst.lhs:.9g} <= {worst.rhs:.9g} fails beyond the rounding of {worst.tolerance:.1e}"
+        return Judgement(Verdict.VIOLATED, worst.ratio, worst.where, len(margins), detail)
+    if form.proofs and not form.by_hand:
+        verdict = Verdict.PROVED
+    else:
+        verdict = Verdict.VACUOUS if worst is None else Verdict.SURVIVED
+    ratio, where = (math.nan, "") if worst is None else (worst.ratio, worst.where)
+    return Judgement(verdict, ratio, where, len(margins), _evidence(form, verdict, margins))
+
+
+def _evidence(form: Form, verdict: Verdict, margins: list[Margin]) -> str:
     steps = "; ".join(proof.step for proof in form.proofs)
-    if worst is None:
-        verdict = Verdict.PROVED if form.proofs else Verdict.VACUOUS
-        return Judgement(verdict, math.nan, "", 0, steps or "no instance met the premises")
-    violated = [margin for margin in margins if margin.violated]
-    if violated:
-        first = max(violated, key=_order)
-        detail = f"{first.lhs:.9g} <= {first.rhs:.9g} fails beyond the rounding of {first.tolerance:.1e}"
-        return Judgement(Verdict.VIOLATED, first.ratio, first.where, len(margins), detail)
-    verdict = Verdict.PROVED if form.proofs else Verdict.SURVIVED
-    detail = steps if form.proofs else strength(margins)
-    return Judgement(verdict, worst.ratio, worst.where, len(margins), detail)
+    if verdict is Verdict.PROVED:
+        return steps
+    if verdict is Verdict.VACUOUS:
+        return "no instance met the premises"
+    parts = [strength(margins)]
+    if steps:
+        parts.append(f"checked by machine: {steps}")
+    if form.by_hand:
+        parts.append(f"by hand: {form.by_hand}")
+    return ". ".join(parts)
 
 
 def strength(margins: list[Margin]) -> str:

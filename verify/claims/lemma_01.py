@@ -43,7 +43,7 @@ from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof
 from verify.claims.trials.instances import Instance, corners, generator_of
-from verify.claims.trials.measures import Measured, informative, start_value
+from verify.claims.trials.measures import Measured, start_value
 from verify.contract import Context
 
 
@@ -224,7 +224,7 @@ CLAIM = Claim(
         words="An eps-minimum of the penalised problem is feasible up to delta + eps / lambda, and an "
         "eps-minimum among all points that are at most as infeasible as itself.",
         formula=FORMULA,
-        trials=informative(trials),
+        trials=trials,
         proofs=(
             Proof("the accuracy is a sum of three slacks", prove_accuracy),
             Proof("so is optimality for the relaxed problem", prove_relaxed),

@@ -50,7 +50,6 @@ from verify.claims.trials.measures import (
     Measured,
     diameter,
     dominance_constant,
-    informative,
     lipschitz,
     start_value,
 )
@@ -276,7 +275,7 @@ CLAIM = Claim(
         formula=r"\lambda\ge\frac{LC_u}{\mu\,\delta}\ \Rightarrow\ "
         r"p(x_\lambda,y_\lambda)\le\frac{LC_u}{\mu\,\lambda}\le\delta,\quad "
         r"\mu=\frac{(1-\gamma)\min_s\rho(s)}{\gamma+(1-\gamma)\min_s\rho(s)}",
-        trials=informative(trials),
+        trials=trials,
     ),
     faults=(
         Fault("without_mu", "the constant of gradient dominance is 1", without_mu),

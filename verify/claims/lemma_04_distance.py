@@ -29,7 +29,7 @@ from reference.problems.mdp import Mdp
 from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Refutation
-from verify.claims.trials.measures import Measured, bellman_gap, informative, lipschitz
+from verify.claims.trials.measures import Measured, bellman_gap, lipschitz
 from verify.claims.trials.penalized import Case, cases, linear_solution
 from verify.contract import Context
 from verify.crosscheck.tolerances import UNIT
@@ -158,7 +158,7 @@ CLAIM = Claim(
         "are at most sqrt(2 eps / (tau m)) and L times that; no smaller factor will do.",
         formula=r"\|y_\epsilon-\pi^*\|^2\le\frac{2\epsilon}{\tau\min_s\rho(s)},\quad "
         r"|f^*-f^*_\epsilon|\le L\sqrt{\frac{2\epsilon}{\tau\min_s\rho(s)}}",
-        trials=informative(trials),
+        trials=trials,
     ),
     faults=(
         Fault("too_small", "1.9 for 2 in the squared distance", too_small),

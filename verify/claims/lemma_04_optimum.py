@@ -36,7 +36,7 @@ from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Refutation
 from verify.claims.trials.gradients import equal
-from verify.claims.trials.measures import informative, relative
+from verify.claims.trials.measures import relative
 from verify.claims.trials.penalized import Case, cases, linear_solution
 from verify.contract import Context
 
@@ -168,12 +168,12 @@ CLAIM = Claim(
     meant=Form(
         words="The same where the policies of the states may be chosen independently.",
         formula=ARGMIN + r",\quad\Pi=\textstyle\prod_s\Pi_s",
-        trials=informative(meant_trials),
+        trials=meant_trials,
     ),
     proved=Form(
         words="And every policy falls short of it quadratically, in every state.",
         formula=ARGMIN + r",\quad V^*(s)-V^\pi(s)\ge\tfrac{\tau}{2}\|\pi(s)-\pi^*(s)\|^2",
-        trials=informative(proved_trials),
+        trials=proved_trials,
     ),
     faults=(
         Fault(

@@ -42,7 +42,7 @@ from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation
 from verify.claims.trials.instances import adversary, generator_of, unit
-from verify.claims.trials.measures import bellman_gap, informative, lipschitz, relative
+from verify.claims.trials.measures import bellman_gap, lipschitz, relative
 from verify.claims.trials.penalized import cases, linear_solution
 from verify.contract import Context
 from verify.crosscheck.tolerances import UNIT
@@ -232,7 +232,7 @@ CLAIM = Claim(
         "on any convex class; no smaller lambda will do.",
         formula=r"\lambda\ge\frac{L}{\sqrt{2\tau\min_s\rho(s)\,\delta}}\ \Rightarrow\ "
         r"\epsilon_\lambda=p(x_\lambda,y_\lambda)\le\frac{L^2}{2\tau\min_s\rho(s)\,\lambda^2}\le\delta",
-        trials=informative(trials),
+        trials=trials,
         proofs=(
             Proof("the bound is a square and two slacks", prove_bound),
             Proof("a solution stays one in the relaxed problem", prove_relaxed),

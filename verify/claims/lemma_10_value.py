@@ -46,7 +46,6 @@ from verify.claims.trials.lipschitz import (
     steered,
     stretched,
 )
-from verify.claims.trials.measures import informative
 from verify.contract import Context
 
 TIGHT = (*map(opposed, (0.1, 0.01, 0.001)), *map(steered, (0.03, 1.0, 3.0)))
@@ -116,7 +115,7 @@ def direct(constant: Constant) -> Trials:
             if drawn.apart > 0.0:
                 yield locally(drawn, constant)
 
-    return informative(trials)
+    return trials
 
 
 def any_policies(constant: Constant) -> Trials:
@@ -133,7 +132,7 @@ def any_policies(constant: Constant) -> Trials:
 
         yield from adversary(context, "lemma_10_value", 11, climbed)
 
-    return informative(trials)
+    return trials
 
 
 def refute_parametrisation(content: dict[str, Any]) -> None:

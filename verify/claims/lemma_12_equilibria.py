@@ -41,7 +41,6 @@ from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Refutation
 from verify.claims.exact.zero_sum import ExactZeroSum
 from verify.claims.trials.gradients import equal
-from verify.claims.trials.measures import informative
 from verify.claims.trials.zero_sum import Play, plays
 from verify.contract import Context
 
@@ -167,7 +166,7 @@ CLAIM = Claim(
         "equilibrium, hence the minimum is zero.",
         formula=EQUIVALENCE
         + r",\quad\min_{\pi\in\Pi}\psi(x,\pi)=0,\quad\Pi_i=\textstyle\prod_s\Pi_{i,s}",
-        trials=informative(trials),
+        trials=trials,
     ),
     faults=(
         Fault("pure", "deterministic policies suffice for an equilibrium", pure),

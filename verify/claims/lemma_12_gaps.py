@@ -24,7 +24,6 @@ from reference.regularizers import Quadratic
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof
 from verify.claims.trials.instances import generator_of, sparse
-from verify.claims.trials.measures import informative
 from verify.claims.trials.zero_sum import Play, plays
 from verify.contract import Context
 
@@ -109,7 +108,7 @@ CLAIM = Claim(
         "and where it is at most eps there is an eps-equilibrium.",
         formula=r"\psi\ge0,\quad \pi\in NE_\epsilon\Rightarrow\psi(x,\pi)\le2\epsilon,\quad "
         r"\psi(x,\pi)\le\epsilon\Rightarrow\pi\in NE_\epsilon",
-        trials=informative(trials),
+        trials=trials,
         proofs=(
             Proof("2 eps - psi is a sum of two slacks", prove_upper),
             Proof("eps - gap is a sum of two slacks", prove_lower),

@@ -34,7 +34,7 @@ from reference.regularizers import Quadratic
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Refutation
 from verify.claims.exact.zero_sum import ExactZeroSum
-from verify.claims.trials.measures import Measured, dominance_constant, informative
+from verify.claims.trials.measures import Measured, dominance_constant
 from verify.claims.trials.zero_sum import Play, gradients, plays
 from verify.contract import Context
 
@@ -140,14 +140,14 @@ CLAIM = Claim(
         words="The same where the policies of the states may be chosen independently.",
         formula=DOMINANCE
         + r"(1-\gamma)\min_s\rho(s)\,\psi(x,\pi),\quad\Pi_i=\textstyle\prod_s\Pi_{i,s}",
-        trials=informative(printed_trials),
+        trials=printed_trials,
     ),
     proved=Form(
         words="With the constant of Lemma 2, which is larger, and with the function's value at the best "
         "responses added.",
         formula=DOMINANCE + r"\frac{(1-\gamma)m}{\gamma+(1-\gamma)m}"
         r"\bigl(\psi(x,\pi)+\psi(x,\pi_1^*,\pi_2^*)\bigr),\quad m=\min_s\rho(s)",
-        trials=informative(proved_trials),
+        trials=proved_trials,
     ),
     faults=(
         Fault("too_large", "the constant is 1% above the best one", too_large),

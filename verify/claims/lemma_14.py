@@ -35,7 +35,7 @@ from verify.claims.contract import Claim, Fault, Form, Margin, Refutation
 from verify.claims.exact.zero_sum import ExactZeroSum
 from verify.claims.trials.instances import generator_of
 from verify.claims.trials.local_solutions import holding_slopes, some_vertex
-from verify.claims.trials.measures import Measured, diameter, dominance_constant, informative, lipschitz
+from verify.claims.trials.measures import Measured, diameter, dominance_constant, lipschitz
 from verify.claims.trials.zero_sum import Play, gradients, plays
 from verify.contract import Context
 from verify.crosscheck.tolerances import UNIT
@@ -221,7 +221,7 @@ CLAIM = Claim(
         formula=r"\lambda\ge\frac{LD}{\mu\,\delta}\ \Rightarrow\ "
         r"\psi(x_\lambda,\pi_\lambda)\le\frac{LD}{\mu\,\lambda}\le\delta,\quad "
         r"\mu=\frac{(1-\gamma)\min_s\rho(s)}{\gamma+(1-\gamma)\min_s\rho(s)}",
-        trials=informative(trials),
+        trials=trials,
     ),
     faults=(
         Fault("as_printed", "lambda is 1 / delta", as_printed),

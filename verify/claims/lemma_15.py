@@ -50,7 +50,6 @@ from verify.claims.trials.gaming import (
 )
 from verify.claims.trials.instances import DRAWS, generator_of
 from verify.claims.trials.lipschitz import Measured, joined
-from verify.claims.trials.measures import informative
 from verify.contract import Context
 from verify.crosscheck.tolerances import at_optimum, joint_scale
 
@@ -101,7 +100,6 @@ def responses(pair: GamePair, states: float = 1.0, modulus: float = 1.0) -> Marg
     return Margin(left, mixed, error, f"best responses, {pair.name}")
 
 
-@informative
 def trials(context: Context) -> Iterator[Margin]:
     """The best responses, and the constant on families and on games of one state."""
     for reach in (0.1, 0.01):

@@ -41,7 +41,6 @@ from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation
 from verify.claims.exact import smoothness
 from verify.claims.trials.instances import adversary
 from verify.claims.trials.lipschitz import OneStatePair, Pair, one_state, pairs, steered
-from verify.claims.trials.measures import informative
 from verify.contract import Context
 
 
@@ -65,7 +64,6 @@ def moving(context: Context) -> Iterator[Pair]:
     return (pair for pair in pairs(context, "lemma_17") if pair.x_apart > 0.0)
 
 
-@informative
 def trials(context: Context) -> Iterator[Margin]:
     """General families, the instance that attains the constant, and an adversary with one state."""
     yield from map(locally, moving(context))

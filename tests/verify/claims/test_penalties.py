@@ -35,7 +35,7 @@ from verify.claims.contract import CertificateError, Claim, Margin
 from verify.claims.judge import judge
 from verify.claims.trials.instances import corners, sparse
 from verify.claims.trials.local_solutions import holding_slopes, is_interior_solution, some_vertex
-from verify.claims.trials.measures import bellman_gap, dominance_constant, informative, relative
+from verify.claims.trials.measures import bellman_gap, dominance_constant, relative
 from verify.claims.trials.penalized import cases, linear_solution
 from verify.claims.trials.zero_sum import Play, gradients, plays
 from verify.contract import Context, Level
@@ -303,19 +303,6 @@ def test_the_quick_route_to_local_solutions_agrees_with_the_general_one(seed: in
     assert other.slope == pytest.approx(local.slope, rel=1e-9, abs=1e-9)
     assert other.width == local.width
 
-
-def test_margins_lost_in_rounding_are_left_out_unless_violated() -> None:
-    clear, lost, violated = (
-        Margin(1.0, 2.0, 1e-9, ""),
-        Margin(1.0, 2.0, 1e-5, ""),
-        Margin(3.0, 2.0, 1e-2, ""),
-    )
-
-    def trials(context: Context) -> Iterator[Margin]:
-        del context
-        yield from (clear, lost, violated)
-
-    assert list(informative(trials)(QUICK)) == [clear, violated]
 
 
 # Tight families.

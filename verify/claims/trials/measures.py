@@ -10,9 +10,7 @@ The Bellman gap is that of the given vectors q: the claims on it hold for any q,
 computed Q* does not count against them.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import wraps
 
 import numpy as np
 
@@ -21,12 +19,7 @@ from reference.optimality import Optimum, optimal_backup
 from reference.problems.mdp import Mdp
 from reference.problems.zero_sum_game import ZeroSumGame
 from reference.validation import Array
-from verify.claims.contract import Margin, Trials
-from verify.contract import Context
 from verify.crosscheck.tolerances import UNIT
-
-RESOLVED = 1e-6
-"""Rounding of a margin, relative to its larger side, above which it says nothing about a constant."""
 
 
 @dataclass(frozen=True)
@@ -86,16 +79,3 @@ def lipschitz(*slopes_sa: Array) -> float:
 def diameter(*shapes: tuple[int, int]) -> float:
     """Diameter of a product of whole simplices (S, A): sqrt(2) for each with two vertices or more."""
     return float(np.sqrt(sum(2.0 * n_states for n_states, n_actions in shapes if n_actions > 1)))
-
-
-def informative(trials: Trials) -> Trials:
-    """Leave out margins that are lost in rounding, unless they are violated."""
-
-    @wraps(trials)
-    def resolved(context: Context) -> Iterator[Margin]:
-        for margin in trials(context):
-            size = max(abs(margin.lhs), abs(margin.rhs))
-            if margin.violated or margin.tolerance <= RESOLVED * size:
-                yield margin
-
-    return resolved
