@@ -214,8 +214,23 @@ def _(regularizer: Weighted, pi_sa: Array) -> Array:
     return _slope(regularizer.base, pi_sa) / regularizer.weight_s[..., None]
 
 
-def _derivative(regularizer: Regularizer, pi_sa: Array) -> Array:
-    """Derivative diag(d) - d d' / sum(d) of the maximiser in the payoffs, shape (..., S, A, A)."""
+def argmax_derivative(regularizer: Regularizer, pi_sa: Array) -> Array:
+    """Derivative of argmax_p <p, q> - h(p) in q, symmetric, shape (..., S, A, A).
+
+    It is diag(d) - d d' / sum(d) with d the inverse second derivatives of h, zero where the maximiser
+    stays on the boundary.
+
+    Parameters
+    ----------
+    regularizer : Regularizer
+    pi_sa : (..., S, A)
+        The maximiser.
+
+    Raises
+    ------
+    InputError
+        If the regulariser is of a kind whose second derivative is not known here.
+    """
     d_sa = _slope(regularizer, pi_sa)
     share_sa = d_sa / d_sa.sum(axis=-1, keepdims=True)
     return np.asarray(d_sa[..., None] * (np.eye(d_sa.shape[-1]) - share_sa[..., None, :]))
@@ -258,8 +273,8 @@ def _direction(
     n_first, n_second = game.n_actions
     n = n_first + n_second
     system = np.broadcast_to(np.eye(n), (*N_sab.shape[:-2], n, n)).copy()
-    system[..., :n_first, n_first:] = -N_sab @ _derivative(game.regularizer_2, q_sb)
-    system[..., n_first:, :n_first] = N_sab.mT @ _derivative(game.regularizer_1, p_sa)
+    system[..., :n_first, n_first:] = -N_sab @ argmax_derivative(game.regularizer_2, q_sb)
+    system[..., n_first:, :n_first] = N_sab.mT @ argmax_derivative(game.regularizer_1, p_sa)
     step = np.linalg.solve(system, np.concatenate([c_sa, c_sb], axis=-1)[..., None])[..., 0]
     return step[..., :n_first], step[..., n_first:]
 
