@@ -132,7 +132,7 @@ def through_solution(
     system[..., :n_first, n_first:] = M_sab @ D_2
     system[..., n_first:, :n_first] = -M_sab.mT @ D_1
     g = np.concatenate(gradients, axis=-1)
-    z: Array = np.linalg.solve(system, g[..., None])[..., 0]
+    z = np.asarray(np.linalg.solve(system, g[..., None])[..., 0], dtype=np.float64)
     first_sa, second_sb = _applied(D_1, z[..., :n_first]), _applied(D_2, z[..., n_first:])
     spread_sab = first_sa[..., None] * pi_sb[..., None, :] - pi_sa[..., None] * second_sb[..., None, :]
     w_sab = np.asarray(spread_sab / lower.tau)
