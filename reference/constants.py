@@ -48,6 +48,17 @@ so the optimal policy and the best responses are Lipschitz (Lemma 17) with
               with  l = |rho|_2 b k_x/(1-gamma),   L_Q = L_xpi - b k_x/(1-gamma)
     game      L_psi = 2 L_v sqrt(1 + L_pi^2)                                            (D.9, Lemma 15)
 
+**Inexact companions.**  With pi^ in place of pi*, at the distance delta (the sum of the distances of
+both players), the penalty's gradient errs by at most (C.30, C.7, D.10)::
+
+    value     L_xpi delta
+    Bellman   ( 2 L_Q + |rho|_2 b k_x/(1-gamma) ) delta     in x
+              gamma |rho|_2 sqrt(A) k_pi/(1-gamma) delta    in the policy, with pi^ throughout
+    game      L_v delta                                     along the simplices
+
+For the Bellman penalty the part in x is E_rho <pi^ - pi, grad_x Q^pi^ - grad_x Q*> plus
+E_rho <pi^ - pi*, grad_x Q*>; in the policy 0 <= Q* - Q^pi^ <= gamma max (V* - V^pi^) in every entry.
+
 For the Bellman penalty: Q differentiates to gamma (DP D'V + P D'DV), so L_Q bounds its mixed derivative
 and L_xx again its second one in x; and v(x) = -V*(rho), so its gradient is that of V at pi*.  For the
 game, the parts of the difference of gradients that belong to V(pi_1, pi_2*) and to V(pi_1*, pi_2) are at
@@ -368,3 +379,13 @@ def nikaido_isoda_smoothness(given: Bounds) -> float:
     """L_psi of the Nikaido-Isoda function, for direct policies."""
     slope = max(response_slope(given, player) for player in range(len(given.players)))
     return 2.0 * value_smoothness(given) * math.sqrt(1.0 + slope**2)
+
+
+def bellman_companion_errors(given: Bounds) -> tuple[float, float]:
+    """Errors of grad_x p and grad_pi p of the Bellman penalty per distance of the companion."""
+    L, (player,) = value_blocks(given), given.players
+    q_slope = player.move * given.horizon * float(given.slopes[0])
+    along_x = 2.0 * (float(L[0, 1]) - q_slope) + given.start_norm * q_slope
+    value_slope = given.horizon * float(given.slopes[1])
+    along_pi = given.gamma * given.start_norm * math.sqrt(player.n_actions) * value_slope
+    return along_x, along_pi
