@@ -146,7 +146,7 @@ CLAIM = Claim(
     proved=Form(
         words="Over a product class the gradient in x of the largest value is Lipschitz with constant "
         "L sqrt(1 + C_J^2 / tau^2), where L is the smoothness of V in x and the policy.",
-        formula=r"\|\nabla\max_yV^{\pi_y}(x)-\nabla\max_yV^{\pi_y}(x')\|\le"
+        formula=r"\|\nabla\max_yV^{\pi_y}(x)-\nabla\max_yV^{\pi_y}(x')\|\le "
         r"L\sqrt{1+\tau^{-2}C_J^2}\,\|x-x'\|",
         trials=trials_with(proved_constant, DIRECT + STRETCHED, climb=True),
         proofs=(PROOF,),

@@ -210,14 +210,14 @@ CLAIM = Claim(
     printed=Form(
         words="The error is at most 2 L_v times the sum of the distances of the companions to the best "
         "responses.",
-        formula=r"\|\hat\nabla\psi(x,\pi;\hat\pi)-\nabla\psi(x,\pi)\|\le"
+        formula=r"\|\hat\nabla\psi(x,\pi;\hat\pi)-\nabla\psi(x,\pi)\|\le "
         r"2L_v\bigl(\|\hat\pi_1-\pi_1^*\|+\|\hat\pi_2-\pi_2^*\|\bigr)",
         trials=printed_trials,
         proofs=(Proof("|error| <= |A| + |B|, with constants L_v each", triangle),),
     ),
     proved=Form(
         words="The same with L_v in place of 2 L_v, which cannot be smaller.",
-        formula=r"\|\hat\nabla\psi(x,\pi;\hat\pi)-\nabla\psi(x,\pi)\|\le"
+        formula=r"\|\hat\nabla\psi(x,\pi;\hat\pi)-\nabla\psi(x,\pi)\|\le "
         r"L_v\bigl(\|\hat\pi_1-\pi_1^*\|+\|\hat\pi_2-\pi_2^*\|\bigr)",
         trials=proved_trials,
         proofs=(Proof("|error| <= |A| + |B|, with constants L_v each", triangle),),

@@ -157,7 +157,7 @@ def refute_zero(content: dict[str, Any]) -> None:
 
 PRINTED = (
     r"\nabla_x g=-\mathbb E\Bigl[\sum_{t\ge0}\gamma^tQ_f^{\pi_x,\pi_y^*}(s_t,a_{l,t},a_{f,t})"
-    r"\nabla\log\pi_x(a_{l,t}|s_t)\Bigr]+\mathbb E\Bigl[\sum_{t\ge1}\gamma^t\tau"
+    r"\nabla\log\pi_x(a_{l,t}|s_t)\Bigr]+\mathbb E\Bigl[\sum_{t\ge1}\gamma^t\tau "
     r"h_{f,s_t}(\pi_y^*(s_t))\nabla\log\pi_x(a_{l,t}|s_t)\Bigr],\quad s_0\sim\rho,\ "
     r"a_{f,0}\sim\pi_y(s_0),\ \text{then }\pi_x,\pi_y^*(x)"
 )

@@ -202,7 +202,7 @@ CLAIM = Claim(
     printed=Form(
         words="The maximum over y of l(x, y) is differentiable; its gradient is that of l at any "
         "maximiser.",
-        formula=r"\nabla\max_{y\in\mathcal F}\ell(x,y)=\nabla_x\ell(x,y^*),\quad"
+        formula=r"\nabla\max_{y\in\mathcal F}\ell(x,y)=\nabla_x\ell(x,y^*),\quad "
         r"y^*\in\operatorname*{argmax}_{y\in\mathcal F}\ell(x,y)",
         trials=trials_with(at_maximisers),
     ),
