@@ -17,7 +17,8 @@ from torch import Tensor
 
 from reference.problems import incentive_design, mdp, parametrizations, reward_shaping, rlhf, stackelberg
 from reference.problems import zero_sum_game as games
-from sampled import labels, maps
+from sampled import domains, labels, maps
+from sampled.domains import Domain
 from sampled.errors import InputError
 from sampled.labels import LabelRule
 from sampled.laws import Alias, SamplerKind
@@ -143,6 +144,36 @@ def tensors(
             )
         case reward_shaping.RewardShaping():
             return RewardShaping(place.task(problem.original), place.family(problem.shaped))
+
+
+def domain(
+    problem: ReferenceProblem,
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float64,
+) -> Domain:
+    """Return the set X of a problem of ``reference``.
+
+    Raises
+    ------
+    InputError
+        If the problem has no x, or its domain has no counterpart.
+    """
+    given: Any = getattr(problem, "domain", None)
+
+    def tensor(array: Array) -> Tensor:
+        return torch.tensor(array, dtype=dtype, device=device)
+
+    match type(given).__name__:
+        case "Euclidean":
+            return domains.Euclidean()
+        case "Box":
+            return domains.Box(tensor(given.low), tensor(given.high))
+        case "Ball":
+            return domains.Ball(tensor(given.centre), given.radius)
+        case "Simplices":
+            return domains.Simplices()
+    raise _no_counterpart("domain", given)
 
 
 @dataclass(frozen=True, eq=False)

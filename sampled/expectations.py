@@ -11,8 +11,8 @@ Trajectories of a process whose first step follows another decision are drawn in
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import dataclass, field, replace
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -20,10 +20,10 @@ from torch import Tensor
 from sampled.errors import InputError
 from sampled.estimators.contract import Estimator
 from sampled.horizons import Fixed, Horizon
-from sampled.laws import Alias, Sampler, SamplerKind
+from sampled.laws import Alias, InverseCdf, Sampler, SamplerKind
 from sampled.processes import Decision, Process
 from sampled.simulator import rollout
-from sampled.sources import Source
+from sampled.sources import Counter, Source
 from sampled.trajectories import Trajectories
 from sampled.validation import whole
 
@@ -45,6 +45,7 @@ class Pairs:
     weight_pn: Tensor
 
 
+@runtime_checkable
 class Expectation(Protocol):
     """Values of processes, and pairs of their trajectories."""
 
@@ -52,9 +53,41 @@ class Expectation(Protocol):
         """J of each problem with its derivatives, estimated or exact; (P,)."""
         ...
 
+    def values(self, processes: Sequence[Process]) -> list[Tensor]:
+        """J of each process; they may have trajectories in common."""
+        ...
+
     def pairs(self, process: Process, steps: int) -> Pairs:
         """Pairs of trajectories of so many steps."""
         ...
+
+
+Term = tuple[float, Process]
+"""A coefficient and a process."""
+
+
+def combined(terms: Sequence[Term], mean: Expectation) -> Tensor:
+    """Sum of the values of processes, each times its coefficient; (P,)."""
+    values = mean.values([process for _, process in terms])
+    parts = [coefficient * value for (coefficient, _), value in zip(terms, values, strict=True)]
+    return torch.stack(parts).sum(0)
+
+
+@dataclass(eq=False)
+class Tally:
+    """Counts environment steps.
+
+    Attributes
+    ----------
+    steps_p : (P,) int64, or int
+        Steps of each problem so far.
+    """
+
+    steps_p: Tensor | int = 0
+
+    def add(self, trajectories: Trajectories) -> None:
+        """Count the steps of a batch."""
+        self.steps_p = trajectories.steps_p + self.steps_p
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +103,11 @@ class MonteCarlo:
         Of the words; two means with the same words have common random numbers.
     sampler : SamplerKind
         Of the policies.
+    shared : bool
+        Whether processes with the same dynamics and policies are estimated from the same trajectories
+        in :meth:`values`: what a step earns is known for all of them.
+    tally : Tally
+        Of the steps drawn.
 
     Raises
     ------
@@ -81,6 +119,8 @@ class MonteCarlo:
     n: int
     source: Source
     sampler: SamplerKind = Alias
+    shared: bool = True
+    tally: Tally = field(default_factory=Tally)
 
     def __post_init__(self) -> None:
         if whole("n", self.n, low=1) < self.estimator.batch:
@@ -88,17 +128,99 @@ class MonteCarlo:
 
     def value(self, process: Process) -> Tensor:
         """Mean of the surrogates of N trajectories."""
-        batch = draw(process, self.estimator.horizon, self.n, self.source, sampler=self.sampler)
-        return self.estimator.surrogate(batch, process).mean(-1)
+        return self.values((process,))[0]
+
+    def values(self, processes: Sequence[Process]) -> list[Tensor]:
+        """Means of the surrogates of N trajectories of each distinct law, or of each process."""
+        drawn: dict[object, Trajectories] = {}
+        found = []
+        for process in processes:
+            law = _law(process) if self.shared else object()
+            if law not in drawn:
+                drawn[law] = self._draw(process, self.estimator.horizon)
+            found.append(self.estimator.surrogate(drawn[law], process).mean(-1))
+        return found
+
+    @property
+    def steps_p(self) -> Tensor | int:
+        """Environment steps of each problem drawn so far."""
+        return self.tally.steps_p
+
+    def _draw(self, process: Process, horizon: Horizon) -> Trajectories:
+        batch = draw(process, horizon, self.n, self.source, sampler=self.sampler)
+        self.tally.add(batch)
+        return batch
 
     def pairs(self, process: Process, steps: int) -> Pairs:
         """N pairs of equal weights."""
-        first, second = (
-            draw(process, Fixed(steps), self.n, self.source, sampler=self.sampler) for _ in range(2)
-        )
+        first, second = (self._draw(process, Fixed(steps)) for _ in range(2))
         weight_pn = torch.full_like(process.r_psj, 1.0 / self.n, requires_grad=False)
         weight_pn = weight_pn.reshape(weight_pn.shape[0], -1)[:, :1].expand(-1, self.n)
         return Pairs(first, second, weight_pn)
+
+
+def _law(process: Process) -> tuple[object, ...]:
+    """What the trajectories of a process depend on, by identity."""
+    dynamics = process.dynamics
+    policies = (*process.first.policies, *process.decision.policies)
+    return id(dynamics.start), id(dynamics.kernel), *(pi.data_ptr() for pi in policies)
+
+
+@runtime_checkable
+class Counted(Expectation, Protocol):
+    """An expectation that counts environment steps."""
+
+    @property
+    def steps_p(self) -> Tensor | int:
+        """Environment steps drawn so far, (P,) or the same for all."""
+        ...
+
+
+@runtime_checkable
+class Sampling(Protocol):
+    """How an algorithm estimates."""
+
+    @property
+    def estimator(self) -> Estimator:
+        """What is made of trajectories."""
+        ...
+
+    def at(self, k: int, key_p: Tensor) -> Counted:
+        """Return the expectation that iteration k uses; a function of k and the keys."""
+        ...
+
+
+@dataclass(frozen=True)
+class Samples:
+    """How an algorithm estimates: N trajectories of each law, new ones in each iteration.
+
+    Attributes
+    ----------
+    estimator : Estimator
+    n : int
+    shared : bool
+        See :class:`MonteCarlo`.
+    sampler : SamplerKind
+        Of the policies.
+
+    Raises
+    ------
+    InputError
+        If N is less than the estimator needs.
+    """
+
+    estimator: Estimator
+    n: int
+    shared: bool = True
+    sampler: SamplerKind = InverseCdf
+
+    def __post_init__(self) -> None:
+        if whole("n", self.n, low=1) < self.estimator.batch:
+            raise InputError(f"n is {self.n}; the estimator needs {self.estimator.batch} trajectories")
+
+    def at(self, k: int, key_p: Tensor) -> MonteCarlo:
+        """Return the mean of iteration k, whose words are those of the keys and k."""
+        return MonteCarlo(self.estimator, self.n, Counter(key_p, k), self.sampler, self.shared)
 
 
 def draw(

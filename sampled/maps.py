@@ -3,8 +3,8 @@ r"""How policies, rewards and transitions depend on their parameters, differenti
 The formulas of ``reference`` on tensors, always with an axis of problems: x is (P, *shape), or
 (1, *shape) if all problems share it::
 
-    policies     direct              pi_y = y
-                 softmax             pi_y(a|s) = exp y(s, a) / sum_c exp y(s, c)
+    policies     direct              pi_y = y                                    y in simplices
+                 softmax             pi_y(a|s) = exp y(s, a) / sum_c exp y(s, c)  y in R^(S x A)
     rewards      tabular             r_x = x
                  fixed               r_x = r
                  linear features     r_x = r + sum_i x_i f_i
@@ -17,9 +17,14 @@ Rewards have the axes (P, S, A) or (P, S, A, B), transitions (P, S, J, S) with j
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
+
+from sampled.domains import Domain, Euclidean, Simplices
+from sampled.errors import InputError
+from sampled.validation import entry, first
 
 
 class DifferentiableMap(Protocol):
@@ -40,22 +45,67 @@ def _combined(x: Tensor, features: Tensor, parameter_axes: int) -> Tensor:
 # Policies.
 
 
+@runtime_checkable
+class PolicyMap(DifferentiableMap, Protocol):
+    """A map onto policies (P, S, A), with the set of its parameters."""
+
+    @property
+    def domain(self) -> Domain:
+        """Where the parameters live."""
+        ...
+
+    def inverse(self, pi_psa: Tensor) -> Tensor:
+        """Return a parameter y with pi_y = pi."""
+        ...
+
+
 @dataclass(frozen=True)
 class DirectPolicy:
     """y is the policy."""
 
+    @property
+    def domain(self) -> Simplices:
+        """One simplex per state."""
+        return Simplices()
+
     def __call__(self, x: Tensor) -> Tensor:
         """Return y itself."""
         return x
+
+    def inverse(self, pi_psa: Tensor) -> Tensor:
+        """Return the policy itself."""
+        return pi_psa
 
 
 @dataclass(frozen=True)
 class SoftmaxPolicy:
     """y holds logits."""
 
+    @property
+    def domain(self) -> Euclidean:
+        """All logits."""
+        return Euclidean()
+
     def __call__(self, x: Tensor) -> Tensor:
         """softmax(y) over the actions."""
-        return x.softmax(-1)
+        # Over a short last axis PyTorch's kernel is several times slower than over a long one.
+        return x.movedim(-1, 0).softmax(0).movedim(0, -1).contiguous()
+
+    def inverse(self, pi_psa: Tensor) -> Tensor:
+        """Return log pi.
+
+        Raises
+        ------
+        InputError
+            If a probability is zero: no finite logit gives it.
+        """
+        if not (pi_psa > 0.0).all():
+            where = first(~(pi_psa > 0.0))
+            raise InputError(
+                f"{entry('pi_psa', where)} is {float(pi_psa[where])}; no finite logit gives it: mix the "
+                "policy with the uniform one"
+            )
+        return torch.log(pi_psa)
 
 
 # Rewards.

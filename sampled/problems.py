@@ -115,7 +115,7 @@ class Family:
         r_psa = self.reward(x).expand(problems, n_states, *self.n_actions)
         dynamics = self.fixed
         if dynamics is None:
-            P_psjt = self.kernel(x.detach()).expand(problems, -1, -1, -1)
+            P_psjt = self.kernel(x.detach()).detach().expand(problems, -1, -1, -1)
             split = P_psjt.reshape(problems, n_states, *self.n_actions, n_states)
             dynamics = Dynamics.of(split, self.rho_ps, sampler=self.sampler)
         ending = dynamics.ending(r_psa.detach(), *counted)

@@ -3,12 +3,16 @@
 A check reads its verdict on the host: one transfer each, before a rollout and never inside one.
 """
 
+import math
 from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from sampled.errors import InputError
+
+T = TypeVar("T")
 
 FLOATING = (torch.float32, torch.float64)
 """The dtypes of rewards, probabilities and logits."""
@@ -183,3 +187,71 @@ def fraction(name: str, value: object, why: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value < 1.0:
         raise InputError(f"{name} is {value!r}; it must be a number in [0, 1): {why}")
     return float(value)
+
+
+def number(
+    name: str, value: object, *, low: float = -math.inf, high: float = math.inf, open_low: bool = False
+) -> float:
+    """Return a finite number of an interval.
+
+    Raises
+    ------
+    InputError
+        If it is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise InputError(f"{name} is {value!r}; it must be one finite number")
+    if not low <= value <= high or (open_low and value == low):
+        bound = f"> {low:g}" if open_low else f">= {low:g}"
+        upper = "" if high == math.inf else f" and <= {high:g}"
+        raise InputError(f"{name} is {value!r}; it must be {bound}{upper}")
+    return float(value)
+
+
+def instance(name: str, value: object, kind: type[T]) -> T:
+    """Return a value of a class.
+
+    Raises
+    ------
+    InputError
+        If it is of another class.
+    """
+    if not isinstance(value, kind):
+        raise InputError(
+            f"{name} is {type(value).__name__}; it must be of the class {kind.__name__}: see "
+            f"{kind.__module__}.{kind.__name__}"
+        )
+    return value
+
+
+def provides(name: str, value: object, contract: type) -> None:
+    """Check that a part is an instance with the methods of a runtime-checkable protocol.
+
+    Raises
+    ------
+    InputError
+        If it is a class, or lacks a method.
+    """
+    if isinstance(value, type):
+        raise InputError(f"{name} is the class {value.__name__}; give an instance of it")
+    if not isinstance(value, contract):
+        wanted = [member for member in dir(contract) if member == "__call__" or member[0] != "_"]
+        raise InputError(
+            f"{name} is {type(value).__name__}; it must be a {contract.__name__}, an object with "
+            f"{', '.join(wanted)}: see {contract.__module__}.{contract.__name__}"
+        )
+
+
+def several(name: str, values: object, count: int | None, remedy: str) -> tuple[Any, ...]:
+    """Return a tuple or list as a tuple, of ``count`` entries if given.
+
+    Raises
+    ------
+    InputError
+        If it is something else, such as one tensor, or has another length.
+    """
+    if not isinstance(values, tuple | list):
+        raise InputError(f"{name} is {type(values).__name__}; it must be a tuple: {remedy}")
+    if count is not None and len(values) != count:
+        raise InputError(f"{name} has {len(values)} entries; there must be {count}: {remedy}")
+    return tuple(values)

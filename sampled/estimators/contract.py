@@ -42,12 +42,15 @@ class Target:
         lambda.
     critic_ps : (P, S), optional
         v, which does not depend on the trajectories.
+    every_order : bool
+        Whether higher derivatives of the surrogate, too, are those of this expectation.
     """
 
     steps: int | None
     discounted: bool = True
     trace: float = 1.0
     critic_ps: Tensor | None = None
+    every_order: bool = False
 
     @property
     def truncates(self) -> str:

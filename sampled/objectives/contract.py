@@ -10,7 +10,7 @@ from typing import Generic, Protocol, TypeVar
 
 from torch import Tensor
 
-from sampled.expectations import Expectation
+from sampled.expectations import Expectation, Term
 
 ProblemT_contra = TypeVar("ProblemT_contra", contravariant=True)
 
@@ -25,6 +25,16 @@ class Estimate(Protocol[ProblemT_contra]):
         ...
 
 
+class Terms(Protocol[ProblemT_contra]):
+    """Signature of an objective's terms."""
+
+    def __call__(
+        self, problem: ProblemT_contra, x: Tensor, policies: Sequence[Tensor]
+    ) -> tuple[Term, ...]:
+        """Processes whose values, each times its coefficient, add up to the objective."""
+        ...
+
+
 @dataclass(frozen=True)
 class Objective(Generic[ProblemT_contra]):
     """An upper-level objective: name, source and estimate.
@@ -36,8 +46,12 @@ class Objective(Generic[ProblemT_contra]):
     source : str
         Number of the equation in the paper.
     estimate : Estimate
+    terms : Terms, optional
+        The same as data, so that its trajectories can be drawn together with others; none if the
+        objective is no sum of values.
     """
 
     name: str
     source: str
     estimate: Estimate[ProblemT_contra]
+    terms: Terms[ProblemT_contra] | None = None

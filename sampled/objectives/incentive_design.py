@@ -11,15 +11,24 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from sampled.expectations import Expectation
+from sampled.expectations import Expectation, Term, combined
 from sampled.objectives.contract import Objective
 from sampled.problems import IncentiveDesign
 from sampled.processes import designer_process
 
 
-def designer_loss(
+def terms(
     problem: IncentiveDesign,
     x: Tensor,  # noqa: ARG001 - the contract's signature
+    policies: Sequence[Tensor],
+) -> tuple[Term, ...]:
+    """The value, negative."""
+    return ((-1.0, designer_process(problem, policies)),)
+
+
+def designer_loss(
+    problem: IncentiveDesign,
+    x: Tensor,
     policies: Sequence[Tensor],
     mean: Expectation,
 ) -> Tensor:
@@ -41,7 +50,7 @@ def designer_loss(
     InputError
         If the policies do not fit the game.
     """
-    return -mean.value(designer_process(problem, policies))
+    return combined(terms(problem, x, policies), mean)
 
 
-OBJECTIVE = Objective[IncentiveDesign]("incentive-design", "(5.5)", designer_loss)
+OBJECTIVE = Objective[IncentiveDesign]("incentive-design", "(5.5)", designer_loss, terms)

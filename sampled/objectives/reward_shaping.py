@@ -11,15 +11,24 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from sampled.expectations import Expectation
+from sampled.expectations import Expectation, Term, combined
 from sampled.objectives.contract import Objective
 from sampled.problems import RewardShaping
 from sampled.processes import task_process
 
 
-def original_loss(
+def terms(
     problem: RewardShaping,
     x: Tensor,  # noqa: ARG001 - the contract's signature
+    policies: Sequence[Tensor],
+) -> tuple[Term, ...]:
+    """The value, negative."""
+    return ((-1.0, task_process(problem.original, policies)),)
+
+
+def original_loss(
+    problem: RewardShaping,
+    x: Tensor,
     policies: Sequence[Tensor],
     mean: Expectation,
 ) -> Tensor:
@@ -41,7 +50,7 @@ def original_loss(
     InputError
         If the policy does not fit the task.
     """
-    return -mean.value(task_process(problem.original, policies))
+    return combined(terms(problem, x, policies), mean)
 
 
-OBJECTIVE = Objective[RewardShaping]("reward-shaping", "(2.6)", original_loss)
+OBJECTIVE = Objective[RewardShaping]("reward-shaping", "(2.6)", original_loss, terms)

@@ -12,10 +12,15 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from sampled.expectations import Expectation
+from sampled.expectations import Expectation, Term, combined
 from sampled.objectives.contract import Objective
 from sampled.problems import StackelbergGame
 from sampled.processes import leader_process
+
+
+def terms(problem: StackelbergGame, x: Tensor, policies: Sequence[Tensor]) -> tuple[Term, ...]:
+    """The value, negative."""
+    return ((-1.0, leader_process(problem, x, policies)),)
 
 
 def leader_loss(
@@ -40,7 +45,7 @@ def leader_loss(
     InputError
         If x or the policy do not fit the game.
     """
-    return -mean.value(leader_process(problem, x, policies))
+    return combined(terms(problem, x, policies), mean)
 
 
-OBJECTIVE = Objective[StackelbergGame]("stackelberg", "(2.4)", leader_loss)
+OBJECTIVE = Objective[StackelbergGame]("stackelberg", "(2.4)", leader_loss, terms)

@@ -17,9 +17,20 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from sampled.expectations import Expectation
+from sampled.expectations import Expectation, Term, combined
 from sampled.penalties.contract import Penalty, constants, each
 from sampled.processes import Lower, lower_process
+
+
+def terms(
+    lower: Lower, x: Tensor, policies: Sequence[Tensor], companions: Sequence[Tensor]
+) -> tuple[Term, ...]:
+    """The two values, with their signs."""
+    each(policies, companions, 1)
+    companions = constants(companions)
+    best = lower_process(lower, x, companions)
+    deviating = lower_process(lower, x, companions, first=policies)
+    return (1.0, best), (-1.0, deviating)
 
 
 def bellman_penalty(
@@ -48,11 +59,7 @@ def bellman_penalty(
     InputError
         If x or the policies do not fit the problem.
     """
-    each(policies, companions, 1)
-    companions = constants(companions)
-    best = lower_process(lower, x, companions)
-    deviating = lower_process(lower, x, companions, first=policies)
-    return mean.value(best) - mean.value(deviating)
+    return combined(terms(lower, x, policies, companions), mean)
 
 
-PENALTY = Penalty[Lower]("bellman", "Lemma 9", bellman_penalty)
+PENALTY = Penalty[Lower]("bellman", "Lemma 9", bellman_penalty, terms)

@@ -12,7 +12,7 @@ from typing import Generic, Protocol, TypeVar
 from torch import Tensor
 
 from sampled.errors import InputError
-from sampled.expectations import Expectation
+from sampled.expectations import Expectation, Term
 
 LowerT_contra = TypeVar("LowerT_contra", contravariant=True)
 
@@ -32,6 +32,20 @@ class Estimate(Protocol[LowerT_contra]):
         ...
 
 
+class Terms(Protocol[LowerT_contra]):
+    """Signature of a penalty's terms."""
+
+    def __call__(
+        self,
+        lower: LowerT_contra,
+        x: Tensor,
+        policies: Sequence[Tensor],
+        companions: Sequence[Tensor],
+    ) -> tuple[Term, ...]:
+        """Processes whose values, each times its coefficient, add up to the penalty."""
+        ...
+
+
 @dataclass(frozen=True)
 class Penalty(Generic[LowerT_contra]):
     """A penalty: name, source and estimate.
@@ -43,11 +57,14 @@ class Penalty(Generic[LowerT_contra]):
     source : str
         Number of the equation or lemma in the paper.
     estimate : Estimate
+    terms : Terms
+        The same as data, so that its trajectories can be drawn together with others.
     """
 
     name: str
     source: str
     estimate: Estimate[LowerT_contra]
+    terms: Terms[LowerT_contra]
 
 
 def constants(policies: Sequence[Tensor]) -> tuple[Tensor, ...]:

@@ -13,10 +13,21 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from sampled.expectations import Expectation
+from sampled.expectations import Expectation, Term, combined
 from sampled.penalties.contract import Penalty, constants, each
 from sampled.problems import Family, IncentiveDesign
 from sampled.processes import lower_process
+
+
+def terms(
+    lower: Family | IncentiveDesign, x: Tensor, policies: Sequence[Tensor], companions: Sequence[Tensor]
+) -> tuple[Term, ...]:
+    """The two values, with their signs."""
+    each(policies, companions, 2)
+    best_1, best_2 = constants(companions)
+    first = lower_process(lower, x, (best_1, policies[1]))
+    second = lower_process(lower, x, (policies[0], best_2))
+    return (1.0, first), (-1.0, second)
 
 
 def nikaido_isoda(
@@ -47,11 +58,7 @@ def nikaido_isoda(
     InputError
         If x or the policies do not fit the game.
     """
-    each(policies, companions, 2)
-    best_1, best_2 = constants(companions)
-    first = lower_process(lower, x, (best_1, policies[1]))
-    second = lower_process(lower, x, (policies[0], best_2))
-    return mean.value(first) - mean.value(second)
+    return combined(terms(lower, x, policies, companions), mean)
 
 
-PENALTY = Penalty[Family | IncentiveDesign]("nikaido-isoda", "Section 5.3", nikaido_isoda)
+PENALTY = Penalty[Family | IncentiveDesign]("nikaido-isoda", "Section 5.3", nikaido_isoda, terms)

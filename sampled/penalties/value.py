@@ -17,9 +17,19 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from sampled.expectations import Expectation
+from sampled.expectations import Expectation, Term, combined
 from sampled.penalties.contract import Penalty, constants, each
 from sampled.processes import Lower, lower_process
+
+
+def terms(
+    lower: Lower, x: Tensor, policies: Sequence[Tensor], companions: Sequence[Tensor]
+) -> tuple[Term, ...]:
+    """The two values, with their signs."""
+    each(policies, companions, 1)
+    best = lower_process(lower, x, constants(companions))
+    own = lower_process(lower, x, policies)
+    return (1.0, best), (-1.0, own)
 
 
 def value_penalty(
@@ -48,10 +58,7 @@ def value_penalty(
     InputError
         If x or the policies do not fit the problem.
     """
-    each(policies, companions, 1)
-    best = lower_process(lower, x, constants(companions))
-    own = lower_process(lower, x, policies)
-    return mean.value(best) - mean.value(own)
+    return combined(terms(lower, x, policies, companions), mean)
 
 
-PENALTY = Penalty[Lower]("value", "Lemma 7", value_penalty)
+PENALTY = Penalty[Lower]("value", "Lemma 7", value_penalty, terms)

@@ -1,11 +1,11 @@
-"""Exact expectations by two routes: every trajectory through the torch code, and dynamic programmes.
+"""Exact expectations by dynamic programmes, beside those of :class:`sampled.enumeration.Everything`.
 
 The programmes are written out here from the arrays of ``reference``'s problems and differentiated by
 autograd; they share nothing with ``sampled``.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,14 +13,11 @@ import torch
 from torch import Tensor
 
 from reference.regularizers import KLDivergence, NegativeEntropy, Quadratic, Weighted
-from sampled.enumeration import every_trajectory
-from sampled.estimators.contract import Estimator, Target
-from sampled.expectations import Pairs
-from sampled.horizons import Geometric
+from sampled.estimators.contract import Target
 from sampled.processes import Decision, Process
 from sampled.trajectories import Trajectories
 
-# Every trajectory through the torch code.
+# Every trajectory through the torch code: its probability by another route than the package's.
 
 
 def joint(decision: Decision) -> Tensor:
@@ -41,102 +38,6 @@ def chances(process: Process, trajectories: Trajectories) -> Tensor:
         chance = chance * pi[p, s[..., h], a[..., h]]
         chance = chance * process.dynamics.P_psjt[p, s[..., h], a[..., h], s[..., h + 1]]
     return chance
-
-
-def repeated(process: Process, times: int) -> Process:
-    """So many copies of one problem's process."""
-
-    def copies(decision: Decision) -> Decision:
-        policies = tuple(pi.expand(times, -1, -1) for pi in decision.policies)
-        return Decision(policies, decision.bonus_ps.expand(times, -1))
-
-    some = process.dynamics
-    dynamics = replace(
-        some,
-        P_psjt=some.P_psjt.expand(times, -1, -1, -1),
-        rho_ps=some.rho_ps.expand(times, -1),
-        terminal_ps=some.terminal_ps.expand(times, -1),
-    )
-    decision = copies(process.decision)
-    return Process(
-        dynamics,
-        process.r_psj.expand(times, *process.r_psj.shape[1:]),
-        process.gamma,
-        decision,
-        decision if process.first is process.decision else copies(process.first),
-        None if process.P_psjt is None else process.P_psjt.expand(times, *process.P_psjt.shape[1:]),
-    )
-
-
-@dataclass(frozen=True, eq=False)
-class Everything:
-    """The mean over all trajectories of so many steps; longer ones of a random horizon are cut there."""
-
-    estimator: Estimator
-    steps: int
-
-    def value(self, process: Process) -> Tensor:
-        estimator = self.estimator
-        trajectories, weight_pn = self._weighted(process)
-        if estimator.batch == 1:
-            return (weight_pn * estimator.surrogate(trajectories, process)).sum(-1)
-        assert process.dynamics.problems == 1
-        n = trajectories.n
-        twos = _batches(trajectories, torch.cartesian_prod(torch.arange(n), torch.arange(n)))
-        many = repeated(process, n * n)
-        weight_b = (weight_pn[0, :, None] * weight_pn[0]).flatten()
-        of_batch = estimator.surrogate(twos, many).mean(-1)
-        return (weight_b * of_batch).sum(-1, keepdim=True)
-
-    def pairs(self, process: Process, steps: int) -> Pairs:
-        trajectories = every_trajectory(process.dynamics, steps)
-        weight_pn = chances(process, trajectories)
-        n = torch.arange(trajectories.n)
-        i, j = torch.cartesian_prod(n, n).unbind(-1)
-        return Pairs(_some(trajectories, i), _some(trajectories, j), weight_pn[:, i] * weight_pn[:, j])
-
-    def _weighted(self, process: Process) -> tuple[Trajectories, Tensor]:
-        trajectories = every_trajectory(process.dynamics, self.steps)
-        weight_pn = chances(process, trajectories)
-        horizon = self.estimator.horizon
-        if not isinstance(horizon, Geometric):
-            return trajectories, weight_pn
-        # P(L = l) for l < K, and P(L >= K) for l = K.
-        c, K = horizon.continuation, self.steps
-        of_length = [(1.0 - c) * c ** (length - 1) for length in range(1, K)] + [c ** (K - 1)]
-        cut = [
-            replace(trajectories, lengths_pn=torch.full_like(trajectories.lengths_pn, length))
-            for length in range(1, K + 1)
-        ]
-        return (
-            replace(
-                trajectories,
-                states_pnh=torch.cat([t.states_pnh for t in cut], 1),
-                actions_pnh=torch.cat([t.actions_pnh for t in cut], 1),
-                lengths_pn=torch.cat([t.lengths_pn for t in cut], 1),
-            ),
-            torch.cat([chance * weight_pn for chance in of_length], 1),
-        )
-
-
-def _some(trajectories: Trajectories, n: Tensor) -> Trajectories:
-    return replace(
-        trajectories,
-        states_pnh=trajectories.states_pnh[:, n],
-        actions_pnh=trajectories.actions_pnh[:, n],
-        lengths_pn=trajectories.lengths_pn[:, n],
-    )
-
-
-def _batches(trajectories: Trajectories, index_bk: Tensor) -> Trajectories:
-    """Batches (B, K) of one problem's trajectories, each batch as a problem."""
-    return replace(
-        trajectories,
-        states_pnh=trajectories.states_pnh[0][index_bk],
-        actions_pnh=trajectories.actions_pnh[0][index_bk],
-        lengths_pn=trajectories.lengths_pn[0][index_bk],
-        terminal_ps=trajectories.terminal_ps.expand(index_bk.shape[0], -1),
-    )
 
 
 # Dynamic programmes, one problem at a time.

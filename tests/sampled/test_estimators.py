@@ -17,7 +17,7 @@ from reference.regularizers import Quadratic
 from sampled import estimators
 from sampled.baselines import Constant, LeaveOneOut, NoBaseline, StateValues
 from sampled.conversion import tensors
-from sampled.enumeration import every_trajectory, probability
+from sampled.enumeration import Everything, every_trajectory, probability
 from sampled.errors import InputError
 from sampled.estimators.actor_critic import ActorCritic
 from sampled.estimators.contract import Estimator, EstimatorKind, Target
@@ -33,7 +33,6 @@ from sampled.sources import Independent
 from sampled.trajectories import Trajectories
 from tests.sampled.exact import (
     Chain,
-    Everything,
     chances,
     claimed,
     gradients,

@@ -37,6 +37,7 @@ from reference.problems.structure import stack
 from sampled import objectives, penalties
 from sampled.baselines import NO_BASELINE, Baseline, Constant, LeaveOneOut, StateValues
 from sampled.conversion import tensors
+from sampled.enumeration import Everything
 from sampled.errors import InputError
 from sampled.estimators.contract import Estimator
 from sampled.estimators.gpomdp import Gpomdp
@@ -55,7 +56,6 @@ from sampled.processes import Process
 from sampled.sources import Independent
 from sampled.trajectories import INDEX, Trajectories
 from tests.sampled.exact import (
-    Everything,
     designer_chain,
     fixed_chain,
     follower_chain,
@@ -316,6 +316,9 @@ class BatchesOfTwo:
     """Every batch of two pairs of segments of one step, each batch as a problem of its own."""
 
     def value(self, process: Process) -> Tensor:
+        raise NotImplementedError
+
+    def values(self, processes: Sequence[Process]) -> list[Tensor]:
         raise NotImplementedError
 
     def pairs(self, process: Process, steps: int) -> Pairs:
