@@ -9,15 +9,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from rich.console import Console
 
 from reference.objectives.contract import Objective
 from reference.penalties.contract import Penalty
+from sampled.estimators.contract import EstimatorKind
 from verify.contract import Context, Level, Status
-from verify.crosscheck.cases import cases
+from verify.crosscheck.cases import cases, dyadic_cases, small_cases
+from verify.crosscheck.estimates import endless, sizes
 from verify.crosscheck.group import GROUP
 from verify.crosscheck.matrix import RESOLVED, compare, request, resolved, row
 from verify.crosscheck.quantities import policy as policy_row
+from verify.crosscheck.quantities import simulation as simulation_rows
 from verify.crosscheck.quantity import Case, Measured, Quantity
 from verify.crosscheck.run import routes, run
 from verify.leaves import leaves, names
@@ -36,7 +40,11 @@ def quantity(name: str) -> Quantity[Any]:
 
 
 @pytest.mark.parametrize(
-    "file", ["policy", "joint_policy", "leader_loss", "shaping_loss", "design_loss"]
+    "file",
+    [
+        *("policy", "joint_policy", "leader_loss", "shaping_loss", "design_loss"),
+        *("estimators", "twins", "simulation"),
+    ],
 )
 def test_rows_agree_at_another_seed(file: str) -> None:
     outcomes = run(file, Context(Level.QUICK, 3))
@@ -46,7 +54,8 @@ def test_rows_agree_at_another_seed(file: str) -> None:
 @pytest.mark.parametrize(("file", "row_"), QUANTITIES, ids=lambda v: v if isinstance(v, str) else v.name)
 def test_every_quantity_has_a_resolved_instance_and_is_sensitive(file: str, row_: Quantity[Any]) -> None:
     """A relative error of four in a thousand is seen in every row, on some instance."""
-    small = [c for c in QUICK if c.problem.at(c.point.x).n_states <= 8 and row_.applies(c)]
+    drawn = QUICK if row_.instances is None else row_.instances(Level.QUICK, 0)
+    small = [c for c in drawn if n_states(c) <= 8 and row_.applies(c)]
     generator = np.random.default_rng(0)
     seen = 0
     for case in small:
@@ -54,10 +63,16 @@ def test_every_quantity_has_a_resolved_instance_and_is_sensitive(file: str, row_
         if not resolved(measured):
             continue
         asked = request(row_, case, generator)
-        route = next(r for r in routes() if r.applies(asked))
+        applying = [r for r in routes() if r.applies(asked)]
+        chosen = {applying[0], *(r for r in applying if r.name == "every trajectory")}
         wrong = Measured(measured.values * (1.0 + 4.0 * RESOLVED), measured.tolerance)
-        seen += compare(case, wrong, asked, route.answer(asked)).margin > 1.0
+        margins = [compare(case, wrong, asked, route.answer(asked)).margin for route in chosen]
+        seen += min(margins) > 1.0
     assert seen >= 1, f"{file}.{row_.name} would not see an error of {4 * RESOLVED:.1%}"
+
+
+def n_states(case: Case[Any]) -> int:
+    return int(case.point.policies[0].shape[0])
 
 
 def case_of(name: str) -> Case[Any]:
@@ -95,14 +110,14 @@ def test_a_row_without_instances_is_a_deviation(monkeypatch: pytest.MonkeyPatch)
     assert "no route" in outcome.detail
 
 
-def test_all_six_routes_are_used() -> None:
+def test_all_seven_routes_are_used() -> None:
     used = {
         outcome.name.rpartition(".")[2]
-        for file in ("policy", "optimum")
+        for file in ("policy", "optimum", "estimators")
         for outcome in run(file, Context(Level.QUICK, 0))
     }
     assert used == {route.name.replace(" ", "_") for route in routes()}
-    assert len(used) >= 6
+    assert len(used) >= 7
 
 
 def test_every_penalty_and_objective_has_a_row() -> None:
@@ -119,6 +134,52 @@ def test_every_penalty_and_objective_has_a_row() -> None:
     ):
         for name in leaves(package, constant, kind):
             assert f"{package}.{name}" in used, f"{package}.{name} has no row"
+
+
+@pytest.mark.parametrize("package", ["penalties", "objectives"])
+def test_every_twin_has_a_row(package: str) -> None:
+    lines = _source("twins").splitlines()
+    for name in names(f"sampled.{package}"):
+        if name != "contract":
+            assert any(line.startswith(f"from sampled.{package}.{name} import") for line in lines), name
+
+
+def test_every_estimator_and_setting_has_a_row_with_every_trajectory() -> None:
+    rows = {outcome.name for outcome in run("estimators", Context(Level.QUICK, 0))}
+    kinds = leaves("sampled.estimators", "ESTIMATOR", EstimatorKind)
+    wanted = {
+        f"crosscheck.estimators.{file}_{setting.replace(' ', '_')}.every_trajectory"
+        for file, kind in kinds.items()
+        for setting in kind.variants(2, torch.zeros(1, 2))
+    }
+    assert {row for row in rows if row.endswith("every_trajectory")} == wanted
+    assert len(wanted) >= 17
+
+
+def test_an_infinite_horizon_is_held_to_the_infinite_sum() -> None:
+    """What lies beyond the steps that are followed is below what float64 resolves, and above zero."""
+    (case,) = [c for c in small_cases(Level.QUICK, 0) if endless(c)]
+    bound = sizes(case)
+    assert 0.0 < replace(bound, gamma=0.5).sampled(1) <= bound.sampled(1) < 1e-11 * bound.size
+
+
+def test_simulated_laws_are_exact() -> None:
+    """No tolerance at all: every word is counted."""
+    for outcome in run("simulation", Context(Level.QUICK, 0)):
+        if "mean" not in outcome.name:
+            assert outcome.margin == 0.0
+
+
+def test_a_law_that_is_slightly_off_is_seen() -> None:
+    laws = [q for q in simulation_rows.QUANTITIES if q.name in {"alias", "pairs"}]
+    for row_ in laws:
+        case = next(c for c in dyadic_cases(Level.QUICK, 0) if row_.applies(c))
+        measured, asked = row_.measured(case), request(row_, case, np.random.default_rng(0))
+        route = next(r for r in routes() if r.name == "every trajectory")
+        answer = route.answer(asked)
+        off = Answer(answer.values + 1e-9, answer.error)
+        assert compare(case, measured, asked, answer).margin <= 1.0
+        assert compare(case, measured, asked, off).margin > 1.0
 
 
 def _source(file: str) -> str:

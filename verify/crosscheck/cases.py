@@ -4,6 +4,7 @@ Names say what an instance is.  Exact rationals need data without exp and log, s
 chosen for them: fixed transitions, linear or tabular rewards, the quadratic regulariser or none.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
@@ -180,3 +181,107 @@ def cases(level: Level, seed: int) -> tuple[Case[Any], ...]:
         (name, problem, general.general_point(generator, problem.domain)) for name, problem in free
     ]
     return tuple(case(name, problem, x, generator) for name, problem, x in (*inside, *given))
+
+
+# Problems of few trajectories, all of which can be followed.
+
+
+def walked(name: str, problem: Problem, steps: int, generator: np.random.Generator) -> Case[Any]:
+    """Draw the parameters of a problem: a factor 1, x, and two policies of each player as logits.
+
+    They stand one after the other in ``point.x``; see :mod:`verify.crosscheck.estimates`.
+    """
+    x = general.general_point(generator, problem.domain)
+    here = problem.at(x)
+    actions = here.n_actions if isinstance(here, ZeroSumGame) else (here.n_actions,)
+    logits = [generator.normal(size=(here.n_states, n)) for _ in range(2) for n in actions]
+    row = np.concatenate([[1.0], x.ravel(), *(y.ravel() for y in logits)])
+    tables = tuple(np.zeros((here.n_states, n)) for n in actions)
+    critic_s = generator.normal(size=here.n_states)
+    return Case(name, problem, Point(row, tables, tables), critic_s, tables[0], steps)
+
+
+def few_trajectories(generator: np.random.Generator) -> Iterator[tuple[str, Problem, int]]:
+    """One problem of each family, with the number of steps to follow."""
+    general_mdp, general_game = general.general_mdp, general.general_game
+    three = general_mdp(generator, n_states=3, n_actions=2, gamma=0.6)
+    yield "three states", general.linear_family(generator, three), 3
+    two = general_mdp(generator, n_states=2, n_actions=2, gamma=0.4)
+    yield "two states", general.linear_family(generator, two), 2
+    short = general_mdp(generator, n_states=2, n_actions=2, gamma=ENDLESS)
+    yield "two states, gamma = 1/1000", general.linear_family(generator, short), 5
+    learned = general_mdp(generator, n_states=2, n_actions=2, gamma=0.7)
+    yield "RLHF", general.general_rlhf(generator, learned, segment_length=2, delay=1), 3
+    tasks = general_mdp(generator, n_states=2, n_actions=3, gamma=0.7)
+    yield "shaping", general.general_shaping(generator, tasks), 3
+    yield (
+        "Stackelberg",
+        general.general_stackelberg(generator, n_states=2, n_leader=3, n_follower=2, gamma=0.7),
+        2,
+    )
+    game = general_game(generator, n_states=2, n_first=3, n_second=2, gamma=0.7)
+    yield "game", general.general_game_family(generator, game), 2
+    players = general_game(generator, n_states=2, n_first=3, n_second=2, gamma=0.7)
+    yield "incentive design", general.general_incentive_design(generator, players), 2
+
+
+ENDLESS = 1e-3
+"""A discount so strong that a few steps are all there is to float64."""
+
+
+@lru_cache(maxsize=1)
+def small_cases(level: Level, seed: int) -> tuple[Case[Any], ...]:
+    """The instances of the quantities that samples estimate."""
+    generator = np.random.default_rng([seed, 1])
+    return tuple(
+        walked(name, problem, steps, generator)
+        for _ in range(DRAWS[level])
+        for name, problem, steps in few_trajectories(generator)
+    )
+
+
+# Problems whose probabilities are multiples of 1/8, so that every word of the simulator can be tried.
+
+
+def eighths(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Distributions over the last axis; of two outcomes in quarters, of more in eighths."""
+    grains = grain(shape[-1])
+    flat = generator.multinomial(grains, np.full(shape[-1], 1.0 / shape[-1]), shape[:-1])
+    return np.asarray(flat / grains)
+
+
+def grain(outcomes: int) -> int:
+    """The common denominator of :func:`eighths`."""
+    return 4 if outcomes == 2 else 8
+
+
+def dyadic(
+    name: str, generator: np.random.Generator, n_states: int, actions: tuple[int, ...], steps: int
+) -> Case[Any]:
+    """A problem with such transitions, start, policies, and other policies of the first step."""
+    P = eighths(generator, (n_states, math.prod(actions), n_states))
+    rho_s = eighths(generator, (n_states,))
+    r = generator.normal(size=(n_states, *actions))
+    reward, kernel = TabularReward(Euclidean(r.shape)), FixedKernel(P)
+    problem: Problem = (
+        MdpFamily(reward, kernel, 0.5, rho_s, 0.25, Quadratic())
+        if len(actions) == 1
+        else GameFamily(reward, kernel, 0.5, rho_s, 0.25, Quadratic(), Quadratic())
+    )
+    policies, first = (tuple(eighths(generator, (n_states, n)) for n in actions) for _ in range(2))
+    return Case(name, problem, Point(r, policies, first), rho_s, r, steps)
+
+
+@lru_cache(maxsize=1)
+def dyadic_cases(level: Level, seed: int) -> tuple[Case[Any], ...]:
+    """The instances of the simulator's laws."""
+    generator = np.random.default_rng([seed, 2])
+    return tuple(
+        dyadic(name, generator, n_states, actions, steps)
+        for _ in range(2 * DRAWS[level])
+        for name, n_states, actions, steps in (
+            ("quarters", 2, (2,), 2),
+            ("eighths", 3, (3,), 1),
+            ("a pair of players", 2, (2, 2), 1),
+        )
+    )

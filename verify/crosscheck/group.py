@@ -12,7 +12,15 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 QUANTITIES = "verify.crosscheck.quantities"
-ROUTES = ("autodiff", "complex_step", "80_digits", "rationals", "series", "linear_program")
+ROUTES = (
+    "autodiff",
+    "complex_step",
+    "80_digits",
+    "rationals",
+    "series",
+    "linear_program",
+    "every_trajectory",
+)
 """Columns of the matrix, in the order shown; others follow."""
 
 LEGEND = 150

@@ -52,6 +52,7 @@ def request(quantity: Quantity[Any], case: Case[Any], generator: np.random.Gener
         or (quantity.variable is not None and quantity.variable.field == "logits"),
         optimum=quantity.optimum,
         unregularized=traits.unregularized,
+        estimate=None if quantity.estimate is None else partial(quantity.estimate, case),
     )
 
 

@@ -14,6 +14,7 @@ from reference.problems.rlhf import Rlhf
 from reference.problems.stackelberg import StackelbergGame
 from reference.problems.zero_sum_game import GameFamily
 from reference.validation import Array
+from verify.contract import Level
 from verify.oracles.arithmetic import Arithmetic, Native
 from verify.oracles.route import Point, Variable
 
@@ -40,6 +41,8 @@ class Case(Generic[ProblemT]):
         A signed start measure.
     weights_sa : (S, A)
         Signed weights for the gradient of Q.
+    steps : int
+        Length of the trajectories that are all followed; 0 where there are too many.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Case(Generic[ProblemT]):
     point: Point
     measure_s: Array
     weights_sa: Array
+    steps: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +93,10 @@ class Quantity(Generic[ProblemT]):
         Whether the definition contains an optimal value.
     premise : case -> bool
         Where the quantity is defined.
+    estimate : (case, variable in tensors) -> (expectation of what samples' code makes of it, its error)
+        None if no samples estimate the quantity.
+    instances : (level, seed) -> cases
+        None for those of :func:`verify.crosscheck.cases.cases`.
     """
 
     name: str
@@ -100,6 +108,8 @@ class Quantity(Generic[ProblemT]):
     variable: Variable | None = None
     optimum: bool = False
     premise: Callable[[Case[ProblemT]], bool] = always
+    estimate: Callable[[Case[ProblemT], Native], tuple[Native, float]] | None = None
+    instances: Callable[[Level, int], tuple[Case[Any], ...]] | None = None
 
     def applies(self, case: Case[Any]) -> bool:
         """Whether the case has the quantity and meets its premise."""

@@ -6,7 +6,7 @@ from typing import Any
 from verify.contract import Context, Outcome, Status
 from verify.crosscheck.cases import cases
 from verify.crosscheck.matrix import compared, row
-from verify.crosscheck.quantity import Quantity
+from verify.crosscheck.quantity import Case, Quantity
 from verify.leaves import names
 from verify.oracles.route import Route
 
@@ -28,7 +28,7 @@ def run(file: str, context: Context) -> tuple[Outcome, ...]:
             row(
                 f"crosscheck.{file}",
                 quantity,
-                cases(context.level, context.seed),
+                instances(quantity, context),
                 routes(),
                 context.seed,
             )
@@ -45,14 +45,19 @@ def quantities(file: str) -> tuple[Quantity[Any], ...]:
     return found
 
 
+def instances(quantity: Quantity[Any], context: Context) -> tuple[Case[Any], ...]:
+    """The cases of a quantity, its own or those of all."""
+    drawn = quantity.instances or cases
+    return drawn(context.level, context.seed)
+
+
 def first_deviation(file: str, quantity: Quantity[Any], context: Context) -> tuple[str, int]:
     """What is first seen to be wrong with a quantity, if anything, and how many comparisons it took.
 
     For faults that are planted on purpose: it stops where :func:`run` would go on.
     """
     made = 0
-    instances = cases(context.level, context.seed)
-    for route, comparison in compared(quantity, instances, routes(), context.seed):
+    for route, comparison in compared(quantity, instances(quantity, context), routes(), context.seed):
         made += 1
         if not comparison.margin <= 1.0:
             seen = f"{file}.{quantity.name} by {route.name} on {comparison.case}"

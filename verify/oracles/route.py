@@ -74,6 +74,8 @@ class Request:
     transcendental : whether exp or log occur (entropies, softmax)
     optimum : whether an optimal value occurs
     unregularized : whether tau = 0
+    estimate : variable in tensors -> what the samples' code makes of all trajectories, and its error
+        None if nothing estimates the quantity.
     """
 
     define: Callable[[Arithmetic, Point], Native]
@@ -85,6 +87,7 @@ class Request:
     transcendental: bool
     optimum: bool
     unregularized: bool
+    estimate: Callable[[Native], tuple[Native, float]] | None = None
 
 
 @dataclass(frozen=True, eq=False)
