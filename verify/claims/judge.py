@@ -9,6 +9,7 @@ from pathlib import Path
 
 from verify.claims import exact
 from verify.claims.contract import PLANTED, CertificateError, Claim, Fault, Form, Margin, Verdict
+from verify.claims.exact.steps import working
 from verify.contract import Context, Outcome, Status
 
 LEDGER = Path(__file__).with_name("ledger.json")
@@ -49,7 +50,9 @@ def judge(form: Form, context: Context) -> Judgement:
         return Judgement(Verdict.UNTESTABLE, math.nan, "", 0, form.untestable)
     if form.refutations:
         for refutation in form.refutations:
-            refutation.verify(exact.load(refutation.certificate))
+            content = exact.load(refutation.certificate)
+            refutation.verify(content)
+            working(content)
         names = ", ".join(refutation.certificate for refutation in form.refutations)
         return Judgement(Verdict.REFUTED, math.nan, names, len(form.refutations), _sides(form))
     for proof in form.proofs:
