@@ -52,7 +52,6 @@ from sampled.expectations import Samples
 from sampled.penalties import bellman, nikaido_isoda, value
 from sampled.problems import IncentiveDesign, StackelbergGame
 
-
 _RATE = Constant(0.1)
 _DESCENT = Descent(_RATE)
 

@@ -3,7 +3,8 @@
 A checkpoint holds a state, whatever records were made so far, and a digest of every leaf of the
 algorithm: of each tensor of the problem, each step and strength; in a run also of the first state.
 Loading with anything else names what differs.  Writing is all or nothing, so an interrupted program
-leaves the previous checkpoint; a refused file stays as it is.  Reading executes nothing of the file (:mod:`reference.problems.storage`).
+leaves the previous checkpoint; a refused file stays as it is.  Reading executes nothing of the file
+(:mod:`reference.problems.storage`).
 """
 
 import hashlib

@@ -168,8 +168,8 @@ class State:
         for name, part in parts.items():
             if part.shape[:1] != problems:
                 raise InputError(
-                    f"{name} has shape {tuple(part.shape)} and x {tuple(self.x.shape)}: the first axis of "
-                    "all numbers the problems"
+                    f"{name} has shape {tuple(part.shape)} and x {tuple(self.x.shape)}: the first axis "
+                    "of all numbers the problems"
                 )
             # A sum is finite only if all its terms are: one reduction, whatever the size.
             if part.dtype.is_floating_point and not math.isfinite(float(part.sum())):
