@@ -25,6 +25,7 @@ from reference.evaluation import PolicyEvaluation, evaluate
 from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation
+from verify.claims.exact import facts
 from verify.claims.exact.games import affine_slope
 from verify.claims.exact.operators import operators, vanishes
 from verify.claims.trials.gradients import PolicySite, policy_sites, told_apart
@@ -111,6 +112,7 @@ CLAIM = Claim(
         formula=r"\nabla V^\pi(s)=\sum_a\nabla\pi(a|s)Q^\pi(s,a)"
         r"+\gamma\sum_{s'}P^\pi(s'|s)\nabla V^\pi(s')-\tau\nabla h_s(\pi(s))",
         trials=trials_with(discounted),
+        textbook=(facts.RESOLVENT,),
         proofs=(Proof("the product rule on the Bellman equation", prove_recursion),),
     ),
     faults=(

@@ -21,6 +21,7 @@ import numpy as np
 from reference.evaluation import PolicyEvaluation, evaluate
 from reference.validation import Array
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof
+from verify.claims.exact import facts
 from verify.claims.exact.operators import operators, vanishes
 from verify.claims.trials.gradients import PolicySite, policy_sites, told_apart
 from verify.contract import Context
@@ -93,6 +94,7 @@ CLAIM = Claim(
         formula=r"\nabla_\pi V^\pi(\rho)=\frac1{1-\gamma}\bigl[d^\pi(s)\bigl(Q^\pi(s,\cdot)"
         r"-\tau\nabla h_s(\pi(s))\bigr)\bigr]_{s\in\mathcal S}",
         trials=trials_with(printed_slopes),
+        textbook=(facts.RESOLVENT,),
         proofs=(Proof("it solves the differentiated Bellman equation", prove_resolvent),),
     ),
     faults=(

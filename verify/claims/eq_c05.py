@@ -30,6 +30,7 @@ from reference.problems.stackelberg import StackelbergGame
 from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation
+from verify.claims.exact import facts
 from verify.claims.exact.games import AffineLeader, ExactGame, affine_slope
 from verify.claims.exact.operators import ZERO, Operators, operators, vanishes
 from verify.claims.trials.gradients import Site, game_sites, held
@@ -154,6 +155,10 @@ CLAIM = Claim(
                 prove_scores,
             ),
         ),
+        textbook=(
+            facts.RESOLVENT,
+            facts.EXPECTATION,
+        ),
     ),
     proved=Form(
         words="For every policy of the leader: the sum over his actions of the gradient of their "
@@ -162,6 +167,10 @@ CLAIM = Claim(
         r"Q_f(s_t,a,a_{f,t})\Big|s_0=s\Bigr]",
         trials=trials_with(formula(slopes_of_policy), boundary=True),
         proofs=(Proof("it solves the differentiated Bellman equation", prove_slopes),),
+        textbook=(
+            facts.RESOLVENT,
+            facts.EXPECTATION,
+        ),
     ),
     faults=(
         Fault(

@@ -24,6 +24,7 @@ from reference.problems.stackelberg import StackelbergGame
 from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation
+from verify.claims.exact import facts
 from verify.claims.exact.games import AffineLeader, ExactGame, affine_slope
 from verify.claims.exact.operators import ZERO, Operators, operators, vanishes
 from verify.claims.trials.gradients import Site, game_sites, held
@@ -159,6 +160,10 @@ CLAIM = Claim(
         formula=PRINTED + r",\quad\pi_x>0",
         trials=trials_with(formula(scores_of_drawn), boundary=False),
         proofs=(Proof("the product rule, where pi_x > 0", prove_scores),),
+        textbook=(
+            facts.RESOLVENT,
+            facts.EXPECTATION,
+        ),
     ),
     proved=Form(
         words="For every policy of the leader, with the gradients of his probabilities for scores.",
@@ -166,6 +171,10 @@ CLAIM = Claim(
         r"+\gamma\mathbb E_{a_l,s'}\bigl[\nabla_xV_f(s')\bigr]",
         trials=trials_with(formula(slopes_of_policy), boundary=True),
         proofs=(Proof("the product rule", prove_slopes),),
+        textbook=(
+            facts.RESOLVENT,
+            facts.EXPECTATION,
+        ),
     ),
     faults=(
         Fault(

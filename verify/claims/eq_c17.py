@@ -24,6 +24,7 @@ from reference.problems.mdp import Mdp
 from reference.regularizers import Quadratic
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Trials
+from verify.claims.exact import facts, order
 from verify.claims.trials.parametrized import STAY, Derivatives, Segment, suitable
 from verify.contract import Context
 
@@ -88,7 +89,10 @@ def prove() -> None:
     )
 
 
-PROOFS = (Proof("the recursions for V and Q, combined", prove),)
+PROOFS = (
+    Proof("the recursions for V and Q, in any dimension", order.values),
+    Proof("their combination", prove),
+)
 
 CLAIM = Claim(
     number="(C.17)",
@@ -99,12 +103,14 @@ CLAIM = Claim(
         formula=r"|Q(s,a)|\le\frac{B_r+\tau B_h}{1-\gamma}",
         trials=trials_with(printed_bound),
         proofs=PROOFS,
+        textbook=(facts.MAXIMUM,),
     ),
     proved=Form(
         words="They are at most (B_r + gamma tau B_h) / (1 - gamma), and no smaller bound will do.",
         formula=r"|Q(s,a)|\le\frac{B_r+\gamma\tau B_h}{1-\gamma}",
         trials=trials_with(proved_bound),
         proofs=PROOFS,
+        textbook=(facts.MAXIMUM,),
     ),
     faults=(
         Fault("without_regulariser", "the regulariser is forgotten", trials_with(without_regulariser)),

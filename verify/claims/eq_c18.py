@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator
 
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Trials
+from verify.claims.exact import facts, order
 from verify.claims.trials.parametrized import (
     Derivatives,
     longest_row,
@@ -99,7 +100,12 @@ CLAIM = Claim(
         formula=r"\|\nabla_yV^{\pi_y}(s)\|\le B_\pi\frac{B_r+\tau B_h}{(1-\gamma)^2}"
         r"+\frac{\tau B_h'}{1-\gamma}",
         trials=trials_with(printed_bound),
-        proofs=(Proof("the recursions for grad V and Q, combined", prove),),
+        proofs=(
+            Proof("the recursion for slopes of V, in any dimension", order.slope_recursion),
+            Proof("its part through the policy", order.through_the_policy),
+            Proof("their combination with (C.17)", prove),
+        ),
+        textbook=(facts.NORM, facts.RESOLVENT),
     ),
     faults=(
         Fault("one_horizon", "the horizon enters once", trials_with(one_horizon)),

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Trials
+from verify.claims.exact import facts, order
 from verify.claims.trials.parametrized import (
     Derivatives,
     longest_row,
@@ -85,7 +86,11 @@ CLAIM = Claim(
         formula=r"\|\nabla_yQ^{\pi_y}(s,a)\|\le\gamma\Bigl(B_\pi\frac{B_r+\tau B_h}{(1-\gamma)^2}"
         r"+\frac{\tau B_h'}{1-\gamma}\Bigr)",
         trials=trials_with(printed_bound),
-        proofs=(Proof("(C.18), times gamma", prove),),
+        proofs=(
+            Proof("slopes of Q are gamma times means of slopes of V", order.next_values),
+            Proof("(C.18), times gamma", prove),
+        ),
+        textbook=(facts.NORM,),
     ),
     faults=(
         Fault("gamma_twice", "gamma is squared", trials_with(gamma_twice)),

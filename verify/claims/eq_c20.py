@@ -34,6 +34,7 @@ import numpy as np
 from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation, Trials
+from verify.claims.exact import facts, order
 from verify.claims.trials.instances import adversary
 from verify.claims.trials.parametrized import ParameterPair, climbed_to, parameter_pairs, swapped
 from verify.contract import Context
@@ -134,14 +135,20 @@ CLAIM = Claim(
         "the l1 norm with twice that; no smaller constants will do.",
         formula=r"\|d_{s_0}^{\pi_y}-d_{s_0}^{\pi_{y'}}\|_1\le\frac{\gamma B_\pi}{1-\gamma}\|y-y'\|",
         trials=trials_with(1.0),
-        proofs=(Proof("the recursion for grad d, solved", prove),),
+        proofs=(
+            Proof("the values of a reward within [-1, 1], in any dimension", order.values),
+            Proof("the recursion for their slopes", order.slope_recursion),
+            Proof("its part through the policy has rows of l1 norm gamma B_pi", order.rows_of_slopes),
+            Proof("and rows with sum zero", order.through_the_transitions),
+            Proof("the recursion, solved", prove),
+        ),
+        textbook=(facts.NORM, facts.DUALITY, facts.MEAN_VALUE, facts.RESOLVENT),
     ),
     faults=(
         Fault("as_printed", "the constant is B_pi", as_printed),
         Fault("without_horizon", "the constant is gamma B_pi / 2", without_horizon),
         Fault("slightly_small", "the constant is 1% below the proved one", trials_with(0.99)),
     ),
-    inherits=("(C.18)",),
     remark="(C.18) with tau = 0 and B_r = 1 has (1 - gamma)^{-2}, and d = (1 - gamma) V takes away one "
     "factor, not both.  Right for gamma <= 2/3, as the true constant is then smaller.",
 )

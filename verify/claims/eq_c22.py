@@ -41,6 +41,7 @@ from reference.constants import Bounds, value_blocks
 from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Trials
+from verify.claims.exact import facts, order
 from verify.claims.trials.instances import adversary
 from verify.claims.trials.parametrized import (
     ParameterPair,
@@ -135,7 +136,15 @@ CLAIM = Claim(
         formula=r"L_{vy}=\frac{2\gamma B_\pi^2\beta}{(1-\gamma)^3}+\frac{2\gamma\tau B_h'B_\pi"
         r"+|\mathcal A|L_y\beta}{(1-\gamma)^2}+\frac{\tau L_h}{1-\gamma},\quad\beta\le B_r+\tau B_h",
         trials=trials_with(as_is),
-        proofs=(Proof("the recursions for DV and D'DV, combined", prove),),
+        proofs=(
+            Proof("only half the range of Q counts, in any dimension", order.centred_values),
+            Proof("the recursion for slopes of V", order.slope_recursion),
+            Proof("parts through slopes and second slopes of the policy", order.through_the_policy),
+            Proof("rows of slopes of the chain", order.rows_of_slopes),
+            Proof("the recursion for second slopes", order.second_slope_recursion),
+            Proof("their combination", prove),
+        ),
+        textbook=(facts.NORM, facts.MEAN_VALUE, facts.RESOLVENT),
     ),
     faults=(
         Fault("slightly_small", "the constant is 1% below the proved one", trials_with(as_is, 0.99)),

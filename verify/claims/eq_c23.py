@@ -31,7 +31,7 @@ import numpy as np
 from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation, Trials
-from verify.claims.exact import smoothness
+from verify.claims.exact import facts, smoothness
 from verify.claims.trials.instances import DRAWS, adversary, generator_of
 from verify.claims.trials.lipschitz import OneState, OneStatePair, lambda_max, one_state, tangential
 from verify.contract import Context
@@ -134,6 +134,7 @@ CLAIM = Claim(
             Proof("parts are bounded by blocks", smoothness.blocks),
             Proof("blocks by the largest eigenvalue", smoothness.largest_eigenvalue),
         ),
+        textbook=(facts.MEAN_VALUE,),
     ),
     faults=(
         Fault("without_cross", "L_xy is dropped, as printed", trials_with(without_cross)),

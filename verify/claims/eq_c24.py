@@ -6,9 +6,10 @@ Let V be L_v-smooth in (x, y), L the same in (x, policy), c = C_J / tau as in Le
     meant     the same for direct policies
     proved    the same with L sqrt(1 + c^2), over a product class with any parametrisation
 
-Derivation.  grad max V(x) = grad_x V at (x, pi*(x)) (Lemma 6), a part of the gradient of V in x and the
-policy, so it changes by at most L sqrt(|dx|^2 + |dpi*|^2), and |dpi*| <= c |dx| by Lemma 17.  The
-printed line bounds the root by the sum.
+Derivation. grad max V(x) = grad_x V at (x, pi*(x)) (Danskin; where V is smooth and pi* Lipschitz, as
+here, the difference quotients show it), a part of the gradient of V in x and the policy, so it
+changes by at most L sqrt(|dx|^2 + |dpi*|^2), and |dpi*| <= c |dx| by Lemma 17.  The printed line
+bounds the root by the sum.
 
 With other parametrisations L_v may be much smaller than L: pi_y = (y/100, 1 - y/100) and rewards (x, -x)
 have L_v about 2/100 while max V = x^2 - 1/4.
@@ -29,7 +30,7 @@ from reference.constants import bounds, response_slope, value_smoothness
 from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation, Trials
-from verify.claims.exact import smoothness
+from verify.claims.exact import facts, smoothness
 from verify.claims.trials.instances import adversary
 from verify.claims.trials.lipschitz import (
     OneStatePair,
@@ -125,7 +126,13 @@ def refute_parametrisation(content: dict[str, Any]) -> None:
     exact.greater("the change exceeds the bound", change, bound)
 
 
-PROOF = Proof("the optimal policy moves by c |dx| at most", smoothness.through_the_policy)
+PROOFS = (
+    Proof(
+        "the gradient of a maximum is that at the maximiser",
+        smoothness.gradient_of_maximum,
+    ),
+    Proof("the optimal policy moves by c |dx| at most", smoothness.through_the_policy),
+)
 
 CLAIM = Claim(
     number="(C.24)",
@@ -141,7 +148,8 @@ CLAIM = Claim(
         words="For direct policies of a product class, the same.",
         formula=r"\|\nabla\max_\pi V^\pi(x)-\nabla\max_\pi V^\pi(x')\|\le L_v(1+\tau^{-1}C_J)\|x-x'\|",
         trials=trials_with(printed_constant, DIRECT),
-        proofs=(PROOF, Proof("sqrt(1 + c^2) <= 1 + c", smoothness.root_below_sum)),
+        proofs=(*PROOFS, Proof("sqrt(1 + c^2) <= 1 + c", smoothness.root_below_sum)),
+        textbook=(facts.SMOOTH,),
     ),
     proved=Form(
         words="Over a product class the gradient in x of the largest value is Lipschitz with constant "
@@ -149,7 +157,8 @@ CLAIM = Claim(
         formula=r"\|\nabla\max_yV^{\pi_y}(x)-\nabla\max_yV^{\pi_y}(x')\|\le "
         r"L\sqrt{1+\tau^{-2}C_J^2}\,\|x-x'\|",
         trials=trials_with(proved_constant, DIRECT + STRETCHED, climb=True),
-        proofs=(PROOF,),
+        proofs=PROOFS,
+        textbook=(facts.SMOOTH,),
     ),
     faults=(
         Fault(
@@ -168,6 +177,6 @@ CLAIM = Claim(
             trials_with(confused, STRETCHED),
         ),
     ),
-    inherits=("Lemma 6", "Lemma 17"),
+    inherits=("Lemma 17",),
     remark="L_v of Assumption 4 is about y; the line uses it for a change of the policy.",
 )

@@ -26,7 +26,7 @@ from reference.constants import bounds, response_slope, value_smoothness
 from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Trials
-from verify.claims.exact import smoothness
+from verify.claims.exact import facts, smoothness
 from verify.claims.trials.instances import adversary
 from verify.claims.trials.lipschitz import (
     Measured,
@@ -188,14 +188,25 @@ CLAIM = Claim(
         "2 C_J + L_v (1 + C_J / tau) + L_h.",
         formula=r"|v(x)-v(x')|\le L_g(1+\tau^{-1}C_J)\|x-x'\|",
         trials=trials_with(lambda pair: value_change(pair, printed_constant), families_value),
-        proofs=(Proof("C_J is enough, and smaller than L_g", prove_printed),),
+        proofs=(
+            Proof("minima change by no more than the functions", smoothness.minima),
+            Proof("C_J is enough, and smaller than L_g", prove_printed),
+        ),
+        textbook=(facts.NORM, facts.MEAN_VALUE),
     ),
     proved=Form(
         words="On product classes the gradient of v, which the proof needs, changes by at most "
         "L_v sqrt(1 + C_J^2 / tau^2) |x - x'|.",
         formula=r"\|\nabla v(x)-\nabla v(x')\|\le L_v\sqrt{1+\tau^{-2}C_J^2}\,\|x-x'\|",
         trials=gradient_trials(proved_constant),
-        proofs=(Proof("the optimal policy moves by c |dx| at most", smoothness.through_the_policy),),
+        proofs=(
+            Proof(
+                "the gradient of a maximum is that at the maximiser",
+                smoothness.gradient_of_maximum,
+            ),
+            Proof("the optimal policy moves by c |dx| at most", smoothness.through_the_policy),
+        ),
+        textbook=(facts.SMOOTH, facts.OPTIMALITY),
     ),
     faults=(
         Fault(

@@ -46,6 +46,7 @@ from reference.problems.mdp import Mdp
 from reference.regularizers import KLDivergence, NegativeEntropy, Quadratic
 from reference.validation import Array
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof
+from verify.claims.exact import facts
 from verify.claims.exact.gram import Space, Terms, follows, identical
 from verify.claims.trials.instances import DRAWS, corner, generator_of, sparse
 from verify.contract import Context
@@ -267,6 +268,10 @@ CLAIM = Claim(
         formula=r"\xi^{k+1}=\frac{1}{1+\eta\tau}\,\xi^k+\frac{\eta}{1+\eta\tau}\,Q^{\pi^k}",
         trials=printed_trials,
         proofs=(Proof("the objective of the update in terms of the new dual point", closed_form),),
+        textbook=(
+            facts.RESOLVENT,
+            facts.OPTIMALITY,
+        ),
     ),
     proved=Form(
         words="The distance to the optimal policy shrinks by q = 1 - eta tau (1 - gamma) / (1 + eta "
@@ -280,6 +285,10 @@ CLAIM = Claim(
             Proof("V* - V^k in terms of zeta^k - Q^k, which shrinks by a", distances_of_values),
             Proof("the induction on max |Q* - zeta^k|, as maxima are non-expansive", induction),
             Proof("the maximiser is 1 / (tau m)-Lipschitz", lipschitz),
+        ),
+        textbook=(
+            facts.RESOLVENT,
+            facts.OPTIMALITY,
         ),
     ),
     faults=(

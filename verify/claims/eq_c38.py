@@ -26,7 +26,7 @@ import numpy as np
 from reference.domains import Ball, Box, Domain, Simplices
 from reference.validation import Array
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof
-from verify.claims.exact import descent
+from verify.claims.exact import descent, facts
 from verify.claims.trials.instances import DRAWS, adversary, generator_of, unit
 from verify.claims.trials.runs import Course, courses, worst
 from verify.contract import Context
@@ -131,6 +131,10 @@ CLAIM = Claim(
             Proof("(C.38)", descent.paper_triangle),
             Proof("their combination", descent.paper_step),
         ),
+        textbook=(
+            facts.SMOOTH,
+            facts.PROJECTION,
+        ),
     ),
     proved=Form(
         words="The squared projected gradient is at most twice the fall of F over alpha, plus the "
@@ -138,6 +142,10 @@ CLAIM = Claim(
         formula=r"\|G_k\|^2\le\frac2\alpha\bigl(F(z_k)-F(z_{k+1})\bigr)+\|e_k\|^2",
         trials=proved_trials,
         proofs=(Proof("an identity of inner products", descent.one_step),),
+        textbook=(
+            facts.SMOOTH,
+            facts.PROJECTION,
+        ),
     ),
     faults=(
         Fault("less_fall", "2 is replaced by 1.98", less_fall),

@@ -21,7 +21,7 @@ from typing import Any
 
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation
-from verify.claims.exact import descent
+from verify.claims.exact import descent, facts
 from verify.claims.exact.pbrl import exact_run, flip_problem, flipping
 from verify.claims.trials.runs import Course, courses, worst
 from verify.contract import Context
@@ -89,6 +89,10 @@ CLAIM = Claim(
             Proof("the projection is non-expansive", descent.paper_triangle),
             Proof("U <= 2 G + 2 E", descent.step_made),
             Proof("the combination with Assumption 3", descent.what_assumption_3_gives),
+        ),
+        textbook=(
+            facts.PROJECTION,
+            facts.MINKOWSKI,
         ),
     ),
     faults=(

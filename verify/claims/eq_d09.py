@@ -8,7 +8,8 @@ policy::
 
 Derivation.  psi = V(pi_1*, pi_2) - V(pi_1, pi_2*).  Let a be the change of the gradient of
 V(x, pi_1, pi_2*) in (x, pi_1), and b that of V(x, pi_1*, pi_2) in (x, pi_2), at best responses.  Then
-(Lemma 13)  the change of grad psi is (b_x - a_x, -a_1, b_2), and
+(the gradient of a maximum is that at the maximiser)  the change of grad psi is (b_x - a_x, -a_1, b_2),
+and
 
     |a|^2 <= L_v^2 (dx^2 + d1^2 + |d pi_2*|^2) <= k^2 (dx^2 + d1^2),      k = L_v sqrt(1 + L_pi^2),
 
@@ -32,7 +33,7 @@ import numpy as np
 from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation, Trials
-from verify.claims.exact import smoothness
+from verify.claims.exact import facts, smoothness
 from verify.claims.trials.gaming import (
     GamePair,
     OneStateGamePair,
@@ -179,16 +180,20 @@ CLAIM = Claim(
         formula=r"\|\nabla\psi(z)-\nabla\psi(z')\|\le 2L_v\sqrt{1+L_\pi^2}\,\|z-z'\|",
         trials=trials_with(proved_constant),
         proofs=(
+            Proof(
+                "the gradient of a maximum is that at the maximiser",
+                smoothness.gradient_of_maximum,
+            ),
             Proof("each part moves by k at most", smoothness.through_the_policy),
             Proof("the two players' parts add up", smoothness.game_parts),
         ),
+        textbook=(facts.SMOOTH,),
     ),
     faults=(
         Fault("printed", "2 is replaced by sqrt 2, as printed", trials_with(printed_constant)),
         Fault("without_response", "best responses do not move", trials_with(without_response)),
         Fault("slightly_small", "the constant is 1% below the proved one", trials_with(slightly_small)),
     ),
-    inherits=("Lemma 13",),
     remark="The first equality adds the squares of the two x parts, which are subtracted in grad psi; "
     "the second step forgets the moves of the players' own policies.",
 )

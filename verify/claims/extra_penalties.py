@@ -30,7 +30,8 @@ from reference.evaluation import evaluate
 from reference.optimality import policy_iteration
 from reference.problems.mdp import Mdp
 from reference.regularizers import Quadratic
-from verify.claims.contract import Claim, Fault, Form, Margin
+from verify.claims.contract import Claim, Fault, Form, Margin, Proof
+from verify.claims.exact import dominance, facts
 from verify.claims.trials.instances import Instance, corners
 from verify.claims.trials.measures import (
     Measured,
@@ -123,6 +124,11 @@ CLAIM = Claim(
         "over the constant of Lemma 2; both bounds are attained.",
         formula=r"p_B\le p_V\le\frac{\gamma+(1-\gamma)m}{(1-\gamma)m}\,p_B,\quad m=\min_s\rho(s)",
         trials=trials,
+        proofs=(
+            Proof("V* - V as visits times what is lost in one step", dominance.performance_difference),
+            Proof("visits compared with the start", dominance.of_penalties),
+        ),
+        textbook=(facts.OPTIMALITY, facts.RESOLVENT),
     ),
     faults=(
         Fault("too_large", "mu is 1% above the best constant", too_large),

@@ -40,7 +40,8 @@ from reference.problems.mdp import Mdp
 from reference.regularizers import Quadratic
 from reference.validation import Array
 from verify.claims import exact
-from verify.claims.contract import Claim, Fault, Form, Margin, Refutation
+from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation
+from verify.claims.exact import dominance, facts
 from verify.claims.trials.instances import Instance, adversary, corners, simplex, unit
 from verify.contract import Context
 from verify.crosscheck.tolerances import at_optimum, scale_of
@@ -175,6 +176,11 @@ def attained(content: dict[str, Any]) -> None:
     exact.same("the dominance, mu times the gap,", mdp.dominance(pi_sa), content["rhs"])
 
 
+def prove_attained() -> None:
+    """The recorded instance."""
+    attained(exact.load(ATTAINED))
+
+
 CLAIM = Claim(
     number="Lemma 2",
     title="gradient dominance",
@@ -197,11 +203,19 @@ CLAIM = Claim(
         r"\frac{(1-\gamma)m}{\gamma+(1-\gamma)m}"
         r"\bigl(\max_{\tilde\pi}V^{\tilde\pi}(\rho)-V^\pi(\rho)\bigr),\quad m=\min_s\rho(s)",
         trials=proved_trials,
+        proofs=(
+            Proof("what one step gains is at most its linearisation", dominance.one_step),
+            Proof("the performance difference", dominance.performance_difference),
+            Proof("the occupancies compared", dominance.occupancies),
+            Proof("an instance attains it", prove_attained),
+        ),
+        textbook=(facts.RESOLVENT,),
     ),
     faults=(
         Fault("too_large", "the constant is 1% above the best one", too_large),
         Fault("without_rho", "the constant forgets the start distribution", without_rho),
     ),
+    inherits=("(B.9)-(B.10)",),
     remark="The printed proof bounds the ratio of occupancies by 1 / ((1 - gamma) min rho) and then "
     "puts the inverse of that constant into the statement; it also takes the maximum over the class "
     "state by state, which needs a product class.",

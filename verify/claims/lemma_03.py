@@ -43,7 +43,8 @@ from reference.problems.mdp import Mdp
 from reference.regularizers import Quadratic
 from reference.validation import Array
 from verify.claims import exact
-from verify.claims.contract import Claim, Fault, Form, Margin, Refutation
+from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation
+from verify.claims.exact import dominance, facts
 from verify.claims.trials.instances import Instance, adversary, corners, generator_of, simplex, unit
 from verify.claims.trials.local_solutions import holding_slopes, is_interior_solution, some_vertex
 from verify.claims.trials.measures import (
@@ -276,6 +277,11 @@ CLAIM = Claim(
         r"p(x_\lambda,y_\lambda)\le\frac{LC_u}{\mu\,\lambda}\le\delta,\quad "
         r"\mu=\frac{(1-\gamma)\min_s\rho(s)}{\gamma+(1-\gamma)\min_s\rho(s)}",
         trials=trials,
+        proofs=(
+            Proof("gradient dominance against the slope that holds F", dominance.of_solutions),
+            Proof("a solution stays one in the relaxed problem", dominance.of_relaxed),
+        ),
+        textbook=(facts.MAXIMUM,),
     ),
     faults=(
         Fault("without_mu", "the constant of gradient dominance is 1", without_mu),

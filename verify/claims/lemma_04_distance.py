@@ -28,7 +28,8 @@ import numpy as np
 from reference.problems.mdp import Mdp
 from reference.validation import Array
 from verify.claims import exact
-from verify.claims.contract import Claim, Fault, Form, Margin, Refutation
+from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation
+from verify.claims.exact import dominance, facts
 from verify.claims.trials.measures import Measured, bellman_gap, lipschitz
 from verify.claims.trials.penalized import Case, cases, linear_solution
 from verify.contract import Context
@@ -159,6 +160,12 @@ CLAIM = Claim(
         formula=r"\|y_\epsilon-\pi^*\|^2\le\frac{2\epsilon}{\tau\min_s\rho(s)},\quad "
         r"|f^*-f^*_\epsilon|\le L\sqrt{\frac{2\epsilon}{\tau\min_s\rho(s)}}",
         trials=trials,
+        proofs=(
+            Proof("what is lost in a state grows quadratically", dominance.growth),
+            Proof("weighted by rho", dominance.weighted_growth),
+            Proof("values of f within the distance", dominance.values_within),
+        ),
+        textbook=(facts.OPTIMALITY,),
     ),
     faults=(
         Fault("too_small", "1.9 for 2 in the squared distance", too_small),

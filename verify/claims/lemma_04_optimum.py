@@ -34,7 +34,8 @@ import numpy as np
 from reference.evaluation import evaluate
 from reference.validation import Array
 from verify.claims import exact
-from verify.claims.contract import Claim, Fault, Form, Margin, Refutation
+from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation
+from verify.claims.exact import dominance, facts
 from verify.claims.trials.gradients import equal
 from verify.claims.trials.measures import relative
 from verify.claims.trials.penalized import Case, cases, linear_solution
@@ -153,6 +154,11 @@ def refute_argmin(content: dict[str, Any]) -> None:
 
 ARGMIN = r"\arg\min_{y\in\mathcal{Y}}g(x,y)=\mathcal{Y}^*(x)=\{\pi^*_y(x)\}"
 
+PROOFS = (
+    Proof("a strongly concave function falls off its maximum", dominance.growth),
+    Proof("V* - V is at least what is lost in one step", dominance.loss_in_a_state),
+)
+
 CLAIM = Claim(
     number="Lemma 4",
     title="one optimal policy, and it minimises the Bellman penalty",
@@ -169,11 +175,15 @@ CLAIM = Claim(
         words="The same where the policies of the states may be chosen independently.",
         formula=ARGMIN + r",\quad\Pi=\textstyle\prod_s\Pi_s",
         trials=meant_trials,
+        proofs=PROOFS,
+        textbook=(facts.OPTIMALITY, facts.RESOLVENT),
     ),
     proved=Form(
         words="And every policy falls short of it quadratically, in every state.",
         formula=ARGMIN + r",\quad V^*(s)-V^\pi(s)\ge\tfrac{\tau}{2}\|\pi(s)-\pi^*(s)\|^2",
         trials=proved_trials,
+        proofs=PROOFS,
+        textbook=(facts.OPTIMALITY, facts.RESOLVENT),
     ),
     faults=(
         Fault(

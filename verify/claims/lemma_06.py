@@ -3,15 +3,16 @@ r"""Lemma 6: the gradient of the value penalty in x.
 With Y*(x) the set of maximisers of V^{pi_y}(rho)::
 
     printed   grad_x p(x, y) = -grad_x V^{pi_y}(rho) + grad_x V^pi(rho) at pi = pi_{y*},  y* in Y*(x)
+    meant     the same where y -> pi_y is continuous
 
 Derivation.  y is fixed in the first term of p.  The second, max_y V^{pi_y}(rho), is the maximum of
 l(x, y) = V^{pi_y}_x(rho) over the compact Y, and Lemma 19 gives its gradient: grad_x l is continuous by
 Assumption 1(a) and the same at all maximisers by 1(b).  Nothing is asked of the class: it need be no
 product, and pi_{y*} need not be optimal in every state, only from rho.
 
-What is silently used: l itself is continuous, that is, y -> pi_y is.  Section 4.1 takes grad_y p for
-granted, and so the lemma is read.  Without it the lemma is false: one state, tau = gamma = 0, rewards
-(4x, -4x, -4, 0), Y = [-2, 2], and
+What is silently used: l itself is continuous, that is, y -> pi_y is.  Neither the formulation of the
+problem nor Assumption 1 says so, though Section 4.1 takes grad_y p for granted.  At its word the lemma
+is false: one state, tau = gamma = 0, rewards (4x, -4x, -4, 0), Y = [-2, 2], and
 
     pi_y = (y/4, 0, (y-1)^2/8, rest)  for y > 1,    (0, 0, 0, 1) at y = 0,
            (y/4, 0, 1/4, rest)        for 0 < y <= 1,    mirrored for y < 0.
@@ -32,7 +33,8 @@ from reference.problems.mdp import MdpFamily
 from reference.problems.parametrizations import LinearReward, SoftmaxKernel
 from reference.regularizers import Quadratic
 from reference.validation import Array
-from verify.claims.contract import Claim, Fault, Form, Margin
+from verify.claims.contract import Claim, Fault, Form, Margin, Refutation
+from verify.claims.exact.jump import refute_jump
 from verify.claims.trials.gradients import (
     Function,
     Site,
@@ -196,7 +198,7 @@ def aggregated(context: Context) -> Iterator[Margin]:
             yield equal(claimed, found, 2.0 * entry * float(np.abs(u).sum()), where)
 
 
-def printed_trials(context: Context) -> Iterator[Margin]:
+def meant_trials(context: Context) -> Iterator[Margin]:
     """All policies, and a class that is no product."""
     yield from trials_with(printed_slope)(context)
     yield from aggregated(context)
@@ -258,17 +260,25 @@ def first(x: float) -> Array:  # noqa: ARG001 - a policy for each x
     return FIRST
 
 
+FORMULA = (
+    r"\nabla_x p(x,y)=-\nabla_x V^{\pi_y}_{\mathcal M_\tau(x)}(\rho)"
+    r"+\nabla_x V^{\pi}_{\mathcal M_\tau(x)}(\rho)\big|_{\pi=\pi_y^*(x)}"
+)
+
 CLAIM = Claim(
     number="Lemma 6",
     title="gradient of the value penalty in x",
-    premise="Assumption 1: grad_x V is continuous in (x, y), and the same at all optimal y; "
-    "X, Y compact; y -> pi_y continuous, as Section 4.1 takes for granted when it differentiates in y",
+    premise="X, Y compact; Assumption 1: grad_x V continuous in (x, y), and the same at all optimal y",
     printed=Form(
-        words="The value penalty is differentiable in x; its gradient is that of V at an optimal "
-        "policy, held fixed, minus that at pi_y.",
-        formula=r"\nabla_x p(x,y)=-\nabla_x V^{\pi_y}_{\mathcal M_\tau(x)}(\rho)"
-        r"+\nabla_x V^{\pi}_{\mathcal M_\tau(x)}(\rho)\big|_{\pi=\pi_y^*(x)}",
-        trials=printed_trials,
+        words="For every parametrisation the value penalty is differentiable in x; its gradient is that "
+        "of V at an optimal policy, held fixed, minus that at pi_y.",
+        formula=FORMULA,
+        refutations=(Refutation("L06_jump", refute_jump),),
+    ),
+    meant=Form(
+        words="The same where pi_y is continuous in y.",
+        formula=FORMULA + r",\quad y\mapsto\pi_y\text{ continuous}",
+        trials=meant_trials,
     ),
     faults=(
         Fault(
@@ -304,7 +314,8 @@ CLAIM = Claim(
         ),
     ),
     inherits=("Lemma 19",),
-    remark="Read with y -> pi_y continuous: the proof applies Lemma 19, which asks for it, while "
-    "Assumption 1 does not; a class that jumps refutes the lemma otherwise. No product class is needed, "
-    "and pi_y^* may be any maximiser of V(rho): a policy that is optimal in all states need not exist.",
+    remark="The proof applies Lemma 19, which asks for a continuous V, while Assumption 1 speaks of its "
+    "gradient in x only: a class that jumps is allowed, and refutes the lemma. With y -> pi_y "
+    "continuous the proof is right. No product class is needed, and pi_y^* may be any maximiser of "
+    "V(rho): a policy that is optimal in all states need not exist.",
 )

@@ -4,13 +4,14 @@ Only the reward depends on x::
 
     printed   grad_x p = -E[ sum_t gamma^t grad r_x(s_t, a_t) | rho, pi_y ]
                          +E[ sum_t gamma^t grad r_x(s_t, a_t) | rho, pi_y*(x) ]
+    meant     the same where y -> pi_y is continuous
 
 Derivation.  At a fixed policy the law of the trajectory does not depend on x, and neither does tau h, so
 V^pi(rho) = E[sum_t gamma^t r_x(s_t, a_t)] - const is differentiated under the sum, which converges
 uniformly because grad r_x is bounded on the compact X.  The result is continuous in (x, pi): this is
 Assumption 1(a), and Lemma 6 applies with 1(b).
 
-As in Lemma 6, y -> pi_y is read as continuous.
+At its word it fails as Lemma 6 does, where y -> pi_y jumps.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,7 +23,8 @@ from reference.optimality import Optimum, policy_iteration
 from reference.problems.general_position import general_point, general_rlhf, general_shaping
 from reference.problems.mdp import MdpFamily
 from reference.validation import Array
-from verify.claims.contract import Claim, Fault, Form, Margin
+from verify.claims.contract import Claim, Fault, Form, Margin, Refutation
+from verify.claims.exact.jump import refute_jump
 from verify.claims.trials.gradients import (
     Site,
     agreeing,
@@ -115,16 +117,24 @@ def from_anywhere(site: Site[MdpFamily], optimum: Optimum, slope_sa: Array) -> f
     return float(((visits[0] - visits[1]) * slope_sa).sum())
 
 
+FORMULA = (
+    r"\nabla_x p(x,y)=-\mathbb E\Bigl[\sum_t\gamma^t\nabla r_x(s_t,a_t)\Big|\rho,\pi_y\Bigr]"
+    r"+\mathbb E\Bigl[\sum_t\gamma^t\nabla r_x(s_t,a_t)\Big|\rho,\pi_y^*(x)\Bigr]"
+)
+
 CLAIM = Claim(
     number="Lemma 7(a)",
     title="gradient of the value penalty, RLHF and reward shaping",
-    premise="r_x continuously differentiable, transitions that do not depend on x; Assumption 1(b); "
-    "y -> pi_y continuous",
+    premise="r_x continuously differentiable, transitions that do not depend on x; Assumption 1(b)",
     printed=Form(
-        words="The gradient of the value penalty is the expected discounted sum of the rewards' "
-        "gradients along trajectories of the optimal policy, minus the same for pi_y.",
-        formula=r"\nabla_x p(x,y)=-\mathbb E\Bigl[\sum_t\gamma^t\nabla r_x(s_t,a_t)\Big|\rho,\pi_y\Bigr]"
-        r"+\mathbb E\Bigl[\sum_t\gamma^t\nabla r_x(s_t,a_t)\Big|\rho,\pi_y^*(x)\Bigr]",
+        words="For every parametrisation, the gradient of the value penalty is the expected discounted "
+        "sum of the rewards' gradients along trajectories of the optimal policy, minus that for pi_y.",
+        formula=FORMULA,
+        refutations=(Refutation("L06_jump", refute_jump),),
+    ),
+    meant=Form(
+        words="The same where pi_y is continuous in y.",
+        formula=FORMULA + r",\quad y\mapsto\pi_y\text{ continuous}",
         trials=trials_with(printed_slope),
     ),
     faults=(
@@ -139,5 +149,6 @@ CLAIM = Claim(
         Fault("from_anywhere", "trajectories start uniformly, not from rho", trials_with(from_anywhere)),
     ),
     inherits=("Lemma 6", "Lemma 19"),
-    remark="Checked and cleared: the regulariser contributes nothing, since the policy is held fixed.",
+    remark="Refuted with Lemma 6, which it applies. Checked and cleared: the regulariser contributes "
+    "nothing, since the policy is held fixed.",
 )

@@ -43,7 +43,7 @@ from flint import fmpq
 from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation, Trials
-from verify.claims.exact import smoothness
+from verify.claims.exact import facts, smoothness
 from verify.claims.trials.instances import adversary
 from verify.claims.trials.lipschitz import (
     Measured,
@@ -252,9 +252,15 @@ CLAIM = Claim(
         r"\|z-z'\|,\quad a=L_v\sqrt{1+\tau^{-2}C_J^2},\ b=C_J\max_s\rho(s),\ e=\tau L_h\max_s\rho(s)",
         trials=trials_with(proved_constant),
         proofs=(
+            Proof("the gradient of a maximum is that at the maximiser", smoothness.gradient_of_maximum),
             Proof("a bounds both parts of grad_x p in x", smoothness.through_the_policy),
             Proof("parts are bounded by blocks", smoothness.blocks),
             Proof("blocks by the largest eigenvalue", smoothness.largest_eigenvalue),
+        ),
+        textbook=(
+            facts.SMOOTH,
+            facts.OPTIMALITY,
+            facts.NORM,
         ),
     ),
     faults=(

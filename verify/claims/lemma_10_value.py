@@ -33,7 +33,7 @@ import numpy as np
 from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation, Trials
-from verify.claims.exact import smoothness
+from verify.claims.exact import facts, smoothness
 from verify.claims.trials.instances import adversary
 from verify.claims.trials.lipschitz import (
     OneStatePair,
@@ -153,6 +153,10 @@ def refute_parametrisation(content: dict[str, Any]) -> None:
 
 
 PROOFS = (
+    Proof(
+        "the gradient of a maximum is that at the maximiser",
+        smoothness.gradient_of_maximum,
+    ),
     Proof("grad max V moves by L sqrt(1 + c^2) at most", smoothness.through_the_policy),
     Proof("the two terms add up", smoothness.two_parts),
 )
@@ -173,6 +177,7 @@ CLAIM = Claim(
         formula=r"\|\nabla p(z)-\nabla p(z')\|\le L_v(2+\tau^{-1}C_J)\,\|z-z'\|,\quad z=(x,\pi)",
         trials=direct(printed_constant),
         proofs=(*PROOFS, Proof("sqrt(1 + c^2) <= 1 + c", smoothness.root_below_sum)),
+        textbook=(facts.SMOOTH,),
     ),
     proved=Form(
         words="Over a product class the value penalty is smooth in (x, y) with constant "
@@ -181,6 +186,7 @@ CLAIM = Claim(
         formula=r"\|\nabla p(z)-\nabla p(z')\|\le\Bigl(L_v+L\sqrt{1+\tau^{-2}C_J^2}\Bigr)\|z-z'\|",
         trials=any_policies(proved_constant),
         proofs=PROOFS,
+        textbook=(facts.SMOOTH,),
     ),
     faults=(
         Fault("slightly_small", "the constant is 1% below the proved one", any_policies(slightly_small)),

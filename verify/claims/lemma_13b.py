@@ -32,7 +32,7 @@ import numpy as np
 from reference.problems.zero_sum_game import ZeroSumGame
 from reference.regularizers import Quadratic
 from verify.claims import exact
-from verify.claims.contract import Claim, Fault, Form, Margin, Refutation
+from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation
 from verify.claims.exact.zero_sum import ExactZeroSum
 from verify.claims.trials.measures import Measured, dominance_constant
 from verify.claims.trials.zero_sum import Play, gradients, plays
@@ -126,6 +126,24 @@ def refute_class(content: dict[str, Any]) -> None:
 
 DOMINANCE = r"\max_{\pi'\in\Pi}\langle\nabla_\pi\psi(x,\pi),\pi-\pi'\rangle\ge"
 
+
+def prove_sum() -> None:
+    """The players' gaps at the other's best responses add up, and mu times them bounds dom."""
+    mu, dom_1, dom_2, gap_1, gap_2 = exact.indeterminates("mu", "dom_1", "dom_2", "gap_1", "gap_2")
+    best_1, best_2, least_1, least_2 = exact.indeterminates(
+        "max V(.,pi_2*)", "V(pi_1,pi_2*)", "min V(pi_1*,.)", "V(pi_1*,pi_2)"
+    )
+    psi, at_best = least_2 - best_2, best_1 - least_1
+    exact.combination(best_1 - best_2 + least_2 - least_1 - psi - at_best)
+    exact.combination(
+        dom_1 + dom_2 - mu * (gap_1 + gap_2), (mu**0, dom_1 - mu * gap_1), (mu**0, dom_2 - mu * gap_2)
+    )
+
+
+PROOFS = (Proof("Lemma 2 for each player, and the gaps added", prove_sum),)
+
+BY_HAND = "the gradient of psi, Lemma 13(a), where V is continuously differentiable and no more"
+
 CLAIM = Claim(
     number="Lemma 13(b)",
     title="gradient dominance of the Nikaido-Isoda function",
@@ -141,6 +159,8 @@ CLAIM = Claim(
         formula=DOMINANCE
         + r"(1-\gamma)\min_s\rho(s)\,\psi(x,\pi),\quad\Pi_i=\textstyle\prod_s\Pi_{i,s}",
         trials=printed_trials,
+        proofs=PROOFS,
+        by_hand=BY_HAND,
     ),
     proved=Form(
         words="With the constant of Lemma 2, which is larger, and with the function's value at the best "
@@ -148,6 +168,8 @@ CLAIM = Claim(
         formula=DOMINANCE + r"\frac{(1-\gamma)m}{\gamma+(1-\gamma)m}"
         r"\bigl(\psi(x,\pi)+\psi(x,\pi_1^*,\pi_2^*)\bigr),\quad m=\min_s\rho(s)",
         trials=proved_trials,
+        proofs=PROOFS,
+        by_hand=BY_HAND,
     ),
     faults=(
         Fault("too_large", "the constant is 1% above the best one", too_large),

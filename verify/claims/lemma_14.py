@@ -31,7 +31,8 @@ from reference.problems.zero_sum_game import ZeroSumGame
 from reference.regularizers import Quadratic
 from reference.validation import Array
 from verify.claims import exact
-from verify.claims.contract import Claim, Fault, Form, Margin, Refutation
+from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation
+from verify.claims.exact import dominance, facts
 from verify.claims.exact.zero_sum import ExactZeroSum
 from verify.claims.trials.instances import generator_of
 from verify.claims.trials.local_solutions import holding_slopes, some_vertex
@@ -222,6 +223,12 @@ CLAIM = Claim(
         r"\psi(x_\lambda,\pi_\lambda)\le\frac{LD}{\mu\,\lambda}\le\delta,\quad "
         r"\mu=\frac{(1-\gamma)\min_s\rho(s)}{\gamma+(1-\gamma)\min_s\rho(s)}",
         trials=trials,
+        proofs=(
+            Proof("gradient dominance against the slope that holds F", dominance.of_solutions),
+            Proof("a solution stays one in the relaxed problem", dominance.of_relaxed),
+        ),
+        textbook=(facts.MAXIMUM,),
+        by_hand="the gradient of psi, Lemma 13(a), where V is continuously differentiable and no more",
     ),
     faults=(
         Fault("as_printed", "lambda is 1 / delta", as_printed),

@@ -38,7 +38,7 @@ from flint import fmpq
 from reference.constants import bounds, nikaido_isoda_smoothness, value_smoothness
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation, Trials
-from verify.claims.exact import smoothness
+from verify.claims.exact import dominance, facts, smoothness
 from verify.claims.trials.gaming import (
     GamePair,
     GamePoint,
@@ -184,17 +184,24 @@ CLAIM = Claim(
         r"\quad L_\pi=\tau^{-1}|\mathcal S|L_v",
         trials=trials,
         proofs=(
+            Proof("a value grows from its maximum, by the performance difference", dominance.growth),
+            Proof("in every state, counted by visits", dominance.performance_difference),
             Proof("best responses are L_pi-Lipschitz", smoothness.solution_from_values),
+            Proof(
+                "the gradient of a maximum is that at the maximiser",
+                smoothness.gradient_of_maximum,
+            ),
             Proof("each part of grad psi moves by k at most", smoothness.through_the_policy),
             Proof("the two players' parts add up", smoothness.game_parts),
         ),
+        textbook=(facts.SMOOTH, facts.MEAN_VALUE, facts.OPTIMALITY, facts.RESOLVENT),
     ),
     faults=(
         Fault("without_states", "L_pi = L_v / tau, without |S|", responses_with(0.0, 1.0)),
         Fault("twice_modulus", "the value grows with 2 tau", responses_with(1.0, 2.0)),
         Fault("without_tau", "tau -> 0: best responses jump, and psi has kinks", without_tau),
     ),
-    inherits=("(D.9)", "Lemma 13", "Lemma 17"),
+    inherits=("(D.9)",),
     remark="The proof takes Lemma 17 for the best responses, which needs a product class.  Assumption "
     "8(b), irreducible chains, is not used.",
 )

@@ -38,7 +38,7 @@ from flint import fmpq
 from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation
-from verify.claims.exact import smoothness
+from verify.claims.exact import dominance, facts, smoothness
 from verify.claims.trials.instances import adversary
 from verify.claims.trials.lipschitz import OneStatePair, Pair, one_state, pairs, steered
 from verify.contract import Context
@@ -149,6 +149,7 @@ def refute_uniqueness(content: dict[str, Any]) -> None:
 
 
 PROOFS = (
+    Proof("each maximiser is better by tau |d|^2 / 2 at least", dominance.growth),
     Proof(
         "the maximiser is 1/tau-Lipschitz in q: its two optimality inequalities, added",
         smoothness.strongly_concave_maximisers,
@@ -175,13 +176,13 @@ CLAIM = Claim(
         formula=r"\|\pi_y^*(x)-\pi_y^*(x')\|\le\tau^{-1}C_J\|x-x'\|,\quad \Pi=\prod_s\Pi_s",
         trials=trials,
         proofs=PROOFS,
+        textbook=(facts.OPTIMALITY, facts.MEAN_VALUE),
     ),
     faults=(
         Fault("too_small", "the constant is 1% below C_J / tau", too_small),
         Fault("without_tau", "the constant forgets tau", without_tau),
         Fault("weighted", "q is weighted by rho, as in the objective of the printed proof", weighted),
     ),
-    inherits=("Lemma 4",),
     remark="The printed proof takes tau for the modulus of an objective that is weighted by rho, writes "
     "1/tau in (A.6), and forgets the weights in the slope of its gradient; carried through it gives "
     "(max rho / min rho) C_J / tau.  State by state they never enter.  Irreducibility is not used.",

@@ -28,6 +28,7 @@ from reference.problems.stackelberg import StackelbergGame
 from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation
+from verify.claims.exact import facts
 from verify.claims.exact.games import ExactGame
 from verify.claims.exact.operators import operators, vanishes
 from verify.claims.trials.gradients import Site, equal, game_sites
@@ -117,6 +118,7 @@ CLAIM = Claim(
                 "the joint value solves the Bellman equation of the parametric MDP", prove_in_operators
             ),
         ),
+        textbook=(facts.RESOLVENT,),
     ),
     faults=(
         Fault("leaders_reward", "the leader's reward, as printed", trials_with(leaders_reward)),

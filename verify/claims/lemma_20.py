@@ -46,7 +46,7 @@ from reference.problems.parametrizations import FixedKernel, LinearReward, Softm
 from reference.regularizers import Quadratic
 from reference.validation import Array
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation, Trials
-from verify.claims.exact import smoothness
+from verify.claims.exact import facts, order, smoothness
 from verify.claims.trials.instances import generator_of
 from verify.claims.trials.lipschitz import Measured
 from verify.claims.trials.parametrized import (
@@ -198,10 +198,18 @@ CLAIM = Claim(
         r"L_{xy}&L_{vy}\end{pmatrix}\|(x,y)-(x',y')\|",
         trials=trials_with(as_is),
         proofs=(
-            Proof("the recursions for slopes and second slopes", smoothness.second_slopes),
+            Proof("only half the range of Q and V counts, in any dimension", order.centred_values),
+            Proof("the recursion for slopes of V", order.slope_recursion),
+            Proof("the recursion for second slopes", order.second_slope_recursion),
+            Proof("parts through the policy", order.through_the_policy),
+            Proof("parts through rewards and transitions", order.through_the_transitions),
+            Proof("mixed parts", order.through_both),
+            Proof("rows of slopes of the chain", order.rows_of_slopes),
+            Proof("the two recursions, combined", smoothness.second_slopes),
             Proof("parts are bounded by blocks", smoothness.blocks),
             Proof("blocks by the largest eigenvalue", smoothness.largest_eigenvalue),
         ),
+        textbook=(facts.NORM, facts.MEAN_VALUE, facts.RESOLVENT),
     ),
     faults=(
         Fault("without_cross", "L_xy is dropped, as printed", trials_with(diagonal)),

@@ -44,7 +44,7 @@ from reference.regularizers import Quadratic
 from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation, Trials
-from verify.claims.exact import smoothness
+from verify.claims.exact import facts, order, smoothness
 from verify.claims.trials.gaming import GamePair, GamePoint, both, game_pairs
 from verify.contract import Context
 
@@ -178,9 +178,18 @@ CLAIM = Claim(
         r"L=\tfrac1{1-\gamma}\Bigl(K+\tfrac{\gamma(pk^\top+kp^\top)}{1-\gamma}\Bigr)",
         trials=trials_with(as_is),
         proofs=(
-            Proof("the recursions for slopes and second slopes", smoothness.second_slopes),
+            Proof("only half the range of Q and V counts, in any dimension", order.centred_values),
+            Proof("the recursion for slopes of V", order.slope_recursion),
+            Proof("the recursion for second slopes", order.second_slope_recursion),
+            Proof("parts through the policy", order.through_the_policy),
+            Proof("parts through rewards and transitions", order.through_the_transitions),
+            Proof("mixed parts", order.through_both),
+            Proof("rows of slopes of the chain", order.rows_of_slopes),
+            Proof("the part through both policies", order.through_both_players),
+            Proof("the two recursions, combined", smoothness.second_slopes),
             Proof("parts are bounded by rows", prove_rows),
         ),
+        textbook=(facts.NORM, facts.MEAN_VALUE, facts.RESOLVENT, facts.EIGENVALUE),
     ),
     faults=(
         Fault(

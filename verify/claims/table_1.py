@@ -26,7 +26,7 @@ from flint import fmpq
 
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation
-from verify.claims.exact import descent
+from verify.claims.exact import descent, facts
 from verify.claims.exact.pbrl import ExactBilevel, squared
 from verify.claims.trials.runs import Course, cold_start, courses, flip, observed, worst
 from verify.contract import Context
@@ -125,6 +125,11 @@ CLAIM = Claim(
             Proof("the one-step lemma |g|^2 <= 2 fall + |e|^2", descent.one_step),
             Proof("(9/4, 1/16) from it and Assumption 3 or 7", descent.best_constants),
             Proof("the number of iterations from them", descent.iterations),
+        ),
+        textbook=(
+            facts.SMOOTH,
+            facts.PROJECTION,
+            facts.MINKOWSKI,
         ),
     ),
     faults=(

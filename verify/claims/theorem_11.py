@@ -63,7 +63,7 @@ from flint import fmpq
 
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation
-from verify.claims.exact import descent
+from verify.claims.exact import descent, facts
 from verify.claims.exact.pbrl import ExactBilevel, clipped, to_policy, too_small
 from verify.claims.trials.runs import (
     adverse,
@@ -212,6 +212,11 @@ CLAIM = Claim(
             Proof("the one-step lemma for longer steps", descent.one_long_step),
             Proof("(16, 1) for alpha L <= 1.4478, not 1.448", descent.long_steps),
         ),
+        textbook=(
+            facts.SMOOTH,
+            facts.PROJECTION,
+            facts.MINKOWSKI,
+        ),
     ),
     proved=Form(
         words="The average squared projected gradient is at most 9/4 times the initial gap over "
@@ -227,6 +232,11 @@ CLAIM = Claim(
             Proof("what flips ask of any constants, met by the front", descent.needed),
             Proof("flips of finite length", descent.flips),
             Proof("flips of bilevel problems with a valid step", cannot_be_smaller),
+        ),
+        textbook=(
+            facts.SMOOTH,
+            facts.PROJECTION,
+            facts.MINKOWSKI,
         ),
     ),
     faults=(

@@ -36,7 +36,7 @@ from flint import fmpq
 from reference.penalties.nikaido_isoda import PENALTY
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof
-from verify.claims.exact import descent
+from verify.claims.exact import descent, facts
 from verify.claims.exact.pbrl import too_small
 from verify.claims.trials.runs import (
     adverse,
@@ -134,6 +134,11 @@ CLAIM = Claim(
             Proof("the one-step lemma for longer steps", descent.one_long_step),
             Proof("(16, 1) even with the constant of (D.9), too small by sqrt 2", slip_of_d9),
         ),
+        textbook=(
+            facts.SMOOTH,
+            facts.PROJECTION,
+            facts.MINKOWSKI,
+        ),
     ),
     proved=Form(
         words="The average squared projected gradient is at most 9/4 times the initial gap over "
@@ -146,6 +151,11 @@ CLAIM = Claim(
             Proof("the one-step lemma |g|^2 <= 2 fall + |e|^2", descent.one_step),
             Proof("(9/4, 1/16) from it and Assumption 7", descent.best_constants),
             Proof("flips of games with a valid step", cannot_be_smaller),
+        ),
+        textbook=(
+            facts.SMOOTH,
+            facts.PROJECTION,
+            facts.MINKOWSKI,
         ),
     ),
     faults=(

@@ -7,7 +7,7 @@ until no word matches, which ends because each makes words shorter or removes a 
 Derivatives are formal: the product rule on words, given the derivative of each letter.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -51,6 +51,21 @@ class Operators:
             whole = Operators({before: coefficient}) * by * Operators({after: Fraction(1)})
             result = result - Operators({found: coefficient}) + whole
         return result
+
+    def with_in_front(self, numbers: Set[str]) -> "Operators":
+        """Move letters that commute with all others to the front, in order."""
+        return _collected(
+            [
+                (
+                    (
+                        *sorted(letter for letter in word if letter in numbers),
+                        *(letter for letter in word if letter not in numbers),
+                    ),
+                    c,
+                )
+                for word, c in self.terms.items()
+            ]
+        )
 
     def derivative(self, slopes: Mapping[str, str]) -> "Operators":
         """Product rule; letters without a slope are constant."""

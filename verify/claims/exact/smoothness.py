@@ -29,6 +29,34 @@ def through_the_policy(share: fmpq = ONE) -> None:
     )
 
 
+def gradient_of_maximum(share: fmpq = ONE) -> None:
+    """Danskin's formula, where maximisers are Lipschitz: |m' - m - s| <= (L/2 + L c) D^2.
+
+    m = l(x, p) and m' = l(x', p') are the largest values at x and x', D apart; l is L-smooth in both, s
+    and s' are the slopes of l along x' - x at (x, p) and (x, p'), and |p' - p| <= c D.
+    """
+    smooth, c, D, moved, m, n, s, t, ahead, back = exact.indeterminates(
+        "L", "c", "D", "dp", "m", "m'", "s", "s'", "l(x',p)", "l(x,p')"
+    )
+    one, bend = D**0, smooth * D**2 / 2
+    exact.combination(bend + n - m - s, (one, n - ahead), (one, ahead - m - s + bend))
+    exact.combination(
+        share * (bend + smooth * c * D**2) - (n - m - s),
+        (one, back + t + bend - n),
+        (one, m - back),
+        (one, s + smooth * moved * D - t),
+        (smooth * D, c * D - moved),
+    )
+
+
+def minima(share: fmpq = ONE) -> None:
+    """v - v' <= C D for minima v <= g(x, y') and v' = g(x', y'), where |g(x, y') - g(x', y')| <= C D."""
+    slope, D, v, other, there = exact.indeterminates("C", "D", "v", "v'", "g(x,y')")
+    exact.combination(
+        share * slope * D - (v - other), (D**0, there - v), (D**0, slope * D - (there - other))
+    )
+
+
 def root_below_sum(share: fmpq = ONE) -> None:
     """1 + c^2 <= (1 + c)^2, so sqrt(1 + c^2) <= 1 + c."""
     (c,) = exact.indeterminates("c")

@@ -58,11 +58,14 @@ class Step:
         Expressions, in the order of the chain.
     relations : tuple of str
         Between them: ``=``, ``<``, ``>``, ``<=`` or ``>=``.
+    names : mapping of str to rational
+        What the names in it stand for.
     """
 
     words: str
     sides: tuple[ast.expr, ...]
     relations: tuple[str, ...]
+    names: Mapping[str, fmpq]
 
 
 def working(content: Mapping[str, Any]) -> tuple[Step, ...]:
@@ -82,9 +85,9 @@ def working(content: Mapping[str, Any]) -> tuple[Step, ...]:
     for pair in content["steps"]:
         readable = isinstance(pair, list | tuple) and list(map(type, pair)) == [str, str]
         require(readable, f"{pair!r} is no pair of words and a chain")
-        step = _parse(*pair)
-        values = _verify(step, pair[1], names)
-        made.append(step)
+        sides, relations = _parse(pair[1])
+        values = _verify(sides, relations, pair[1], names)
+        made.append(Step(pair[0], sides, relations, dict(names)))
     lhs, rhs = fraction(content["lhs"]), fraction(content["rhs"])
     require(lhs in values and rhs in values, f"the last step does not compare {lhs} and {rhs}")
     return tuple(made)
@@ -111,29 +114,31 @@ def _entries(name: str, index: tuple[int, ...], datum: object) -> Iterator[tuple
     yield name + (str(list(index)) if index else ""), number
 
 
-def _parse(words: str, chain: str) -> Step:
+def _parse(chain: str) -> tuple[tuple[ast.expr, ...], tuple[str, ...]]:
     parts = RELATIONS.split(re.sub(r"\blambda\b", LAMBDA, chain.replace("^", "**")))
     try:
         sides = tuple(ast.parse(part.strip(), mode="eval").body for part in parts[::2])
     except SyntaxError as error:
         raise CertificateError(f"{chain!r} is no chain of expressions: {error}") from error
     require(len(sides) > 1, f"{chain!r} relates nothing to anything")
-    return Step(words, sides, tuple(parts[1::2]))
+    return sides, tuple(parts[1::2])
 
 
-def _verify(step: Step, chain: str, names: dict[str, fmpq]) -> list[fmpq]:
-    """Return the sides' values, having added the name that the step defines."""
-    first, *others = step.sides
+def _verify(
+    sides: Sequence[ast.expr], relations: Sequence[str], chain: str, names: dict[str, fmpq]
+) -> list[fmpq]:
+    """Return the sides' values, having added the name that the chain defines."""
+    first, *others = sides
     new = name_of(first)
     if new is None or new in names:
         others = [first, *others]
     else:
-        require(step.relations[0] == "=", f"{chain!r} does not define {new}")
+        require(relations[0] == "=", f"{chain!r} does not define {new}")
         reckoned = len(others) > 1 or not isinstance(others[0], ast.Constant)
         require(reckoned, f"{chain!r} says nothing of where the number comes from")
         names[new] = value(others[0], names)
-    values = [value(side, names) for side in step.sides]
-    for left, relation, right in zip(values, step.relations, values[1:], strict=False):
+    values = [value(side, names) for side in sides]
+    for left, relation, right in zip(values, relations, values[1:], strict=False):
         require(HOLDS[relation](left, right), f"{chain!r}: {left} {relation} {right} does not hold")
     return values
 
