@@ -100,8 +100,9 @@ class Course:
         """Bound on the error of a computed g, e or u."""
         start = self.setup.state
         parts = (start.x, *start.y)
-        size = sum(max(1.0, float(np.abs(p).max())) * np.sqrt(p[0].size) for p in parts[1:])
-        size += float(np.abs(start.x).max()) * np.sqrt(start.x[0].size)
+        size = float(np.sqrt(sum(part[0].size for part in parts))) * max(
+            1.0, float(np.abs(start.x).max())
+        )
         largest = float(max(self.g.max(), self.u.max(), self.e.max()))
         points = 8.0 * UNIT * (size / self.setup.alpha + largest)
         return self.setup.gradient_rounding + points

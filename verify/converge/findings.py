@@ -68,8 +68,7 @@ def number(value: float) -> float | None:
 
 def parse(entry: dict[str, Any]) -> Finding:
     """Read what :meth:`Finding.document` made."""
-    fields = {key: entry[key] for key in ("key", "words", "where", "instances")}
-    sizes = {
-        key: math.nan if entry[key] is None else float(entry[key]) for key in ("lhs", "rhs", "tolerance")
-    }
-    return Finding(**fields, **sizes)
+    lhs, rhs, tolerance = (
+        math.nan if entry[key] is None else float(entry[key]) for key in ("lhs", "rhs", "tolerance")
+    )
+    return Finding(entry["key"], entry["words"], lhs, rhs, tolerance, entry["where"], entry["instances"])

@@ -1,6 +1,7 @@
 """Least squares, with confidence intervals.
 
-    y = X beta + residual,   beta_i +- t_{n-p}(0.975) s sqrt( [(X'X)^{-1}]_ii ),   s^2 = |residual|^2 / (n-p)
+    y = X beta + residual,     s^2 = |residual|^2 / (n - p)
+    beta_i  +-  t_{n-p}(0.975) s sqrt( [(X'X)^{-1}]_ii )
 
 The numbers that are fitted here are not random: an interval says how straight the line is, not how
 often it would cover a truth.  Where independent random problems are fitted one by one, the interval of

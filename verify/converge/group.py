@@ -6,7 +6,7 @@ from verify.leaves import deferred
 PENALTIES = {
     "value_penalty": "PBRL with the value penalty: both sides of every bound at each K",
     "bellman_penalty": "PBRL with the Bellman penalty: both sides of every bound at each K",
-    "nikaido_isoda": "Update (5.12) with the Nikaido-Isoda function: both sides of every bound at each K",
+    "nikaido_isoda": "Update (5.12): both sides of every bound at each K",
 }
 
 

@@ -30,7 +30,8 @@ errors of values, visits and Q of :mod:`verify.crosscheck.tolerances`::
     its policy        row = sqrt(A) (error_V / tau + (A + 8) u) per state, so sqrt(S) row in all
     gradient in x     per entry and policy  |dw| size + kappa gamma G_P dv + u (S + A + 8) kappa size,
                       size = G_r + gamma G_P kappa R;  at most four such terms
-    gradient in pi    per player  sqrt(A) ( |dd| slope + kappa (dq + 4 u tau) ),  slope <= 2 kappa R + tau
+    gradient in pi    per player  sqrt(A) ( |dd| slope + kappa (dq + 4 u tau) ),
+                      slope <= 2 kappa R + tau
     companions        C sqrt(S) row per player, C the companion constant
 
 A value of F errs by lambda (2 dv + error_V) and the last digits of its terms.

@@ -46,7 +46,7 @@ Measure = Callable[[Pbrl[Any], State, State], Array]
 
 
 def recorded(algorithm: Pbrl[Any], state: State, following: State) -> Array:
-    """F_lambda, |G|, |e| = lambda |grad^ p - grad p| and |z_{k+1} - z_k| / alpha, by exact companions."""
+    """F_lambda, |G|, lambda |grad^ p - grad p| and |z_{k+1} - z_k| / alpha, by exact companions."""
     found = algorithm.record(state, following)
     error = algorithm.strength(state.k) * found.oracle_error
     return np.stack([found.penalized, found.projected_gradient, error, np.sqrt(found.movement)])

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from reference.algorithms.oracles import Exact, MirrorDescent, Oracle
 from reference.algorithms.players import views
@@ -265,7 +266,7 @@ def _upper_value(setup: Setup) -> Array:
     return setup.algorithm.bilevel.evaluate(setup.state.x, setup.state.y).value
 
 
-def _first(holds: Array) -> int | None:
+def _first(holds: npt.NDArray[np.bool_]) -> int | None:
     """The first K at which it holds."""
     return int(holds.argmax()) + 1 if holds.any() else None
 
@@ -355,7 +356,7 @@ class Inner:
         above = 20.0 * quotient * errors**2 > 1.0
         late = len(errors) - above[::-1].argmax(axis=0)
         after = np.where(above.any(axis=0), late, 0)
-        return [int(T) if T < len(errors) else None for T in after]
+        return [int(T) if len(errors) > T else None for T in after]
 
     def _held(self, setup: Setup, along: Array, proved: Array) -> Finding:
         tolerance = 2.0 * setup.gradient_rounding / setup.strength
@@ -400,8 +401,8 @@ def _distances(mdp: Mdp) -> tuple[float, Array, Array]:
 class Step:
     """The largest multiple of the step with which a bound holds: an observation, not a claim.
 
-    It is quadrupled until the bound fails at some K, and the last quadrupling is bisected.  A longer step
-    may hold again, as on a compact Z no step is longer than its diameter.
+    It is quadrupled until the bound fails at some K, and the last quadrupling is bisected.  A longer
+    step may hold again, as on a compact Z no step is longer than its diameter.
 
     Attributes
     ----------
@@ -500,15 +501,15 @@ class Size:
 
 
 SIZES = {
-    Level.QUICK: Size(4, 60, 40, (4.0, 8.0, 16.0), 2, 256, 4, 7, 16),
-    Level.STANDARD: Size(6, 400, 60, (4.0, 8.0, 16.0, 32.0, 64.0), 3, 6000, 8, 16, 100),
+    Level.QUICK: Size(4, 40, 40, (4.0, 8.0, 16.0), 2, 192, 4, 7, 12),
+    Level.STANDARD: Size(6, 400, 60, (4.0, 8.0, 16.0, 32.0, 64.0), 3, 4000, 8, 16, 100),
     Level.DEEP: Size(16, 4000, 400, (4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0), 4, 60000, 32, 31, 400),
 }
 
 ORACLES: tuple[tuple[str, str, Oracle], ...] = (
     ("exact", "exact", Exact()),
     ("mirror", "one step of mirror descent from the last policy", MirrorDescent(1.0, 1)),
-    ("biased", "the optimal policy mixed with the first action, 3 to 1", Biased(0.25)),
+    ("biased", "the optimal policy mixed with the first action, half and half", Biased(0.5)),
 )
 
 GAMMAS = (0.5, 0.9)
@@ -579,7 +580,7 @@ def iteration_units(size: Size, seed: int) -> Iterator[Iterations]:
         for warm in (False, True):
             top = {False: 10.0, True: 0.2}[warm] * (3.0 if kind is NIKAIDO_ISODA else 1.0)
             eps = tuple(top * 10.0 ** (-0.5 * i) for i in range(size.accuracies))
-            for strength in size.strengths:
+            for strength in size.strengths[::-1]:
                 recipe = Recipe(
                     kind, f"iterations {kind.key}", seed, size.members, strength=strength, n_states=2
                 )
@@ -605,7 +606,11 @@ def step_units(size: Size, seed: int) -> Iterator[Step]:
 
 
 def units(level: Level, seed: int) -> tuple[Unit, ...]:
-    """All experiments of a level, the longest ones first."""
+    """All experiments of a level, the longest ones first in each section."""
     size = SIZES[level]
-    counted = sorted(iteration_units(size, seed), key=lambda unit: -unit.recipe.strength)
-    return (*counted, *bound_units(size, seed), *step_units(size, seed), *inner_units(size, seed))
+    return (
+        *iteration_units(size, seed),
+        *bound_units(size, seed),
+        *step_units(size, seed),
+        *inner_units(size, seed),
+    )
