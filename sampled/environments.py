@@ -254,6 +254,30 @@ class TabularVectorEnv(VectorEnv[Whole, npt.NDArray[np.integer[Any]], Any]):
         self._over_n = np.zeros_like(over_n) if self._same_step else over_n
         return state_n.copy(), reward_n, terminated_n, truncated_n, infos
 
+    def snapshot(self) -> dict[str, Any]:
+        """Everything that what follows depends on, as tensors and numbers: states and generator.
+
+        Raises
+        ------
+        InputError
+            If there was no reset.
+        """
+        if self._state_n is None:
+            raise InputError("the environment has no state before it was reset: call reset() first")
+        return {
+            "state": torch.from_numpy(self._state_n.copy()),
+            "elapsed": torch.from_numpy(self._elapsed_n.copy()),
+            "over": torch.from_numpy(self._over_n.copy()),
+            "generator": self.np_random.bit_generator.state,
+        }
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Go on from a snapshot of an environment of as many copies of the same problem."""
+        self._state_n = snapshot["state"].numpy().copy()
+        self._elapsed_n = snapshot["elapsed"].numpy().copy()
+        self._over_n = snapshot["over"].numpy().copy()
+        self.np_random.bit_generator.state = snapshot["generator"]
+
     def _restart(self, state_n: Whole, begins_n: Truth) -> None:
         state_n[begins_n] = self._draw(None, int(begins_n.sum()))
         self._elapsed_n[begins_n] = 0

@@ -1,0 +1,1 @@
+"""Where RLHF is tried: tables, MinAtar, and the Arcade Learning Environment."""

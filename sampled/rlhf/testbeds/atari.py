@@ -1,0 +1,154 @@
+"""The Arcade Learning Environment, with the preprocessing of Mnih et al. (2016).
+
+A step repeats an action for some frames; its frame is the larger of the last two screens in each pixel,
+grey, averaged down to 84 x 84.  Rewards are the sums of the game's own: neither clipped nor scaled.
+Each copy is an emulator of its own in this process, whose state, generator included, can be taken and
+put back.
+
+Needs ``ale-py`` and ``opencv-python-headless``, whose wheels carry the ROMs: ``pip install
+"pbrl[rlhf]"``.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from sampled.errors import InputError
+from sampled.rlhf.lanes import Snapshot
+from sampled.rlhf.settings import Atari
+from sampled.rlhf.testbeds.contract import Copies, Testbed
+
+Bytes = npt.NDArray[np.uint8]
+
+
+def _modules() -> tuple[Any, Any]:
+    try:
+        import ale_py
+        import cv2
+    except ImportError as error:
+        raise InputError(
+            f'{error.name} is not installed, which Atari games need: pip install "pbrl[rlhf]", or '
+            "pip install ale-py opencv-python-headless"
+        ) from None
+    return ale_py, cv2
+
+
+def _rom(game: str) -> Any:
+    from ale_py import roms
+
+    if game not in roms.get_all_rom_ids():
+        raise InputError(
+            f"game.game is {game!r}; the emulator has no such game. Names are in small letters with "
+            "underscores, such as seaquest, beam_rider and ms_pacman"
+        )
+    return roms.get_rom_path(game)
+
+
+class AtariCopy:
+    """One emulator; use :func:`testbed`."""
+
+    def __init__(self, settings: Atari) -> None:
+        self._settings = settings
+        self._ale_py, self._cv2 = _modules()
+        self._rom = _rom(settings.game)
+        self._begin(0)
+
+    def _begin(self, seed: int) -> None:
+        s = self._settings
+        self._ale_py.ALEInterface.setLoggerMode(self._ale_py.LoggerMode.Error)
+        self._ale = self._ale_py.ALEInterface()
+        self._ale.setInt("random_seed", seed % (1 << 31))
+        self._ale.setFloat("repeat_action_probability", s.sticky)
+        self._ale.setInt("max_num_frames_per_episode", s.max_frames)
+        self._ale.loadROM(self._rom)
+        full = self._ale.getLegalActionSet() if s.full_actions else self._ale.getMinimalActionSet()
+        self.actions = list(full)
+        self._no_ops = np.random.default_rng(seed)
+        height, width = self._ale.getScreenDims()
+        self._screens = np.zeros((2, height, width), dtype=np.uint8)
+        self._lives = 0
+
+    def seed(self, seed: int) -> None:
+        """Seed sticky actions and the number of idle frames."""
+        self._begin(seed)
+
+    def reset(self) -> Bytes:
+        """Begin an episode, idle for up to ``no_ops`` frames."""
+        s = self._settings
+        if not (s.life_ends_episode and self._lives > 0 and not self._ale.game_over()):
+            self._ale.reset_game()
+            idle = int(self._no_ops.integers(s.no_ops + 1)) if s.no_ops else 0
+            for _ in range(idle):
+                self._act(0)
+        if s.fire_reset and 1 in [int(action.value) for action in self.actions]:
+            self._act(1)
+        self._lives = self._ale.lives()
+        self._ale.getScreenGrayscale(self._screens[1])
+        self._screens[0] = self._screens[1]
+        return self._frame()
+
+    def _act(self, code: int) -> None:
+        self._ale.act(code)
+        if self._ale.game_over():
+            self._ale.reset_game()
+
+    def step(self, action: int) -> tuple[Bytes, float, bool, bool]:
+        """Repeat an action, and look at the last two screens."""
+        s, ale = self._settings, self._ale
+        code, reward = self.actions[action], 0
+        for i in range(s.frame_skip):
+            reward += ale.act(code)
+            if i >= s.frame_skip - 2:
+                ale.getScreenGrayscale(self._screens[s.frame_skip - 1 - i])
+            if ale.game_over():
+                break
+        lost = s.life_ends_episode and ale.lives() < self._lives
+        self._lives = ale.lives()
+        terminated = bool(ale.game_over(with_truncation=False)) or lost
+        truncated = bool(ale.game_truncated()) and not terminated
+        return self._frame(), float(reward), terminated, truncated
+
+    def _frame(self) -> Bytes:
+        pixels = np.maximum(self._screens[0], self._screens[1])
+        size = (self._settings.size, self._settings.size)
+        small: Bytes = self._cv2.resize(pixels, size, interpolation=self._cv2.INTER_AREA)
+        return small[None]
+
+    def snapshot(self) -> Snapshot:
+        """Emulator with its generator, screens and lives."""
+        state = self._ale.cloneState(include_rng=True).serialize()
+        return {
+            "emulator": torch.frombuffer(bytearray(state), dtype=torch.uint8),
+            "screens": torch.from_numpy(self._screens.copy()),
+            "lives": int(self._lives),
+            "generator": self._no_ops.bit_generator.state,
+        }
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go on from a snapshot."""
+        state = self._ale_py.ALEState(snapshot["emulator"].numpy().tobytes())
+        self._ale.restoreState(state)
+        self._screens = snapshot["screens"].numpy().copy()
+        self._lives = snapshot["lives"]
+        self._no_ops.bit_generator.state = snapshot["generator"]
+
+
+def testbed(settings: Atari) -> Testbed:
+    """An Atari game.
+
+    Raises
+    ------
+    InputError
+        If the emulator is not installed, or has no such game.
+    """
+    actions = len(AtariCopy(settings).actions)
+    size = settings.size
+    return Testbed(
+        lambda lanes: Copies([AtariCopy(settings) for _ in range(lanes)]),
+        (1, size, size),
+        settings.stack,
+        1,
+        actions,
+    )
