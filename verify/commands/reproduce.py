@@ -1,0 +1,175 @@
+"""``python -m verify reproduce``: the experiments of Section 6, their findings, figures and manifest."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from verify import leaves
+from verify.commands.contract import DEVIATION, INTERRUPTED, Command, usage_errors
+
+if TYPE_CHECKING:
+    from verify.experiments.carry_out import Request, Results
+    from verify.experiments.contract import Plan
+
+PACKAGE = "verify.experiments"
+
+EPILOG = """
+\b
+Examples:
+  python -m verify reproduce stackelberg                    Figure 1, into out/reproduce/stackelberg
+  python -m verify reproduce incentive --budget smoke       all of Figure 3's steps, in seconds
+  python -m verify reproduce stackelberg --out DIR          into another directory
+  python -m verify reproduce stackelberg --resume           go on after an interruption
+  python -m verify reproduce stackelberg --seed 7           other instances and samples
+  python -m verify reproduce stackelberg --jobs 1           in this process alone
+  python -m verify reproduce stackelberg --check docs/results/stackelberg
+                                                            run again and compare
+
+Exit codes: 0 done, or all as in the results that are checked; 1 a deviation; 2 wrong usage; 130
+interrupted: what had finished is kept for --resume.
+"""
+
+
+def _run(
+    name: Annotated[
+        str, typer.Argument(metavar="EXPERIMENT", show_default=False, help="Such as stackelberg.")
+    ],
+    budget: Annotated[
+        str,
+        typer.Option(
+            "--budget",
+            metavar="NAME",
+            show_default="paper, or that of the results to check",
+            help="Amount of work: smoke, paper or full.",
+        ),
+    ] = "",
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            "--seed",
+            min=0,
+            metavar="N",
+            show_default="0, or that of the results to check",
+            help="Seed of instances and samples.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            show_default="out/reproduce/EXPERIMENT, or out/check/EXPERIMENT",
+            help="Where the results go.",
+        ),
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            min=1,
+            metavar="N",
+            show_default="the cores this process may use",
+            help="Number of processes; it does not change the results.",
+        ),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Take over what finished in an interrupted run of the same code."),
+    ] = False,
+    check: Annotated[
+        Path | None,
+        typer.Option(
+            "--check",
+            metavar="DIR",
+            show_default=False,
+            help="Run again with the budget and seed of finished results, and compare.",
+        ),
+    ] = None,
+) -> None:
+    from verify.runner import interruptible, single_threaded
+
+    single_threaded()  # before a numerical library is loaded
+    with usage_errors():
+        request = _request(name, budget, seed, check)
+        plan = request.plan()
+        directory = out or Path("out") / ("check" if check else "reproduce") / name
+        try:
+            with interruptible():
+                results = _carry_out(request, plan, directory, jobs, resume)
+        except KeyboardInterrupt:
+            again = f"--check {check}" if check else f"--budget {request.budget} --seed {request.seed}"
+            typer.echo(
+                f"Interrupted; go on with: python -m verify reproduce {name} {again} --out {directory} "
+                "--resume",
+                err=True,
+            )
+            raise typer.Exit(INTERRUPTED) from None
+        if check is not None:
+            raise typer.Exit(_compare(check, plan, results))
+
+
+def _request(name: str, budget: str, seed: int | None, check: Path | None) -> "Request":
+    from reference.errors import InputError
+
+    names = leaves.defining(PACKAGE, "EXPERIMENT")
+    if name not in names:
+        raise InputError(f"there is no experiment {name!r}; use one of {', '.join(names)}")
+    from verify.experiments import documents
+    from verify.experiments.carry_out import Request
+    from verify.experiments.contract import Experiment
+
+    experiment = leaves.leaves(PACKAGE, "EXPERIMENT", Experiment)[name]
+    if check is not None:
+        made = documents.read(check / documents.MANIFEST)
+        if made.get("experiment") != name:
+            raise InputError(f"{check} holds results of {made.get('experiment')}, not of {name}")
+        given = (budget or made["budget"], made["seed"] if seed is None else seed)
+        if given != (made["budget"], made["seed"]):
+            raise InputError(
+                f"{check} was made with --budget {made['budget']} --seed {made['seed']}: leave them out"
+            )
+        return Request(name, experiment, *given)
+    return Request(name, experiment, budget or "paper", 0 if seed is None else seed)
+
+
+def _carry_out(
+    request: "Request", plan: "Plan", directory: Path, jobs: int | None, resume: bool
+) -> "Results":
+    import joblib  # type: ignore[import-untyped]  # joblib ships no types
+
+    from verify.experiments import carry_out, documents
+    from verify.report.run import Origin
+    from verify.report.tables import progress
+
+    origin = Origin.here(carry_out.PACKAGES)
+    store = carry_out.store_in(directory, request, origin, resume=resume)
+    with progress() as bar:
+        task = bar.add_task(request.name, total=None)
+
+        def watch(key: str, done: float, total: float) -> None:
+            bar.update(task, completed=done, total=total, description=key or request.name)
+
+        results = carry_out.carry_out(plan, store, jobs=jobs or int(joblib.cpu_count()), watch=watch)
+    carry_out.write(request, plan, results, origin, directory)
+    typer.echo(f"{len(results.data)} series, {sum(results.seconds.values()):.0f} s of processor time")
+    typer.echo((directory / documents.TABLES).read_text(encoding="utf-8"))
+    typer.echo(f"Written to {directory}")
+    return results
+
+
+def _compare(check: Path, plan: "Plan", results: "Results") -> int:
+    from verify.experiments import carry_out, documents
+
+    sentences = documents.deviations(documents.read_data(check), results.data)
+    if documents.read(check / documents.FINDINGS) != carry_out.judged(plan.claims, results.data):
+        sentences.append("findings.json differs")
+    for sentence in sentences:
+        typer.echo(f"Deviation: {sentence}")
+    if sentences:
+        return DEVIATION
+    typer.echo(f"All series and findings are as in {check}")
+    return 0
+
+
+COMMAND = Command("Reproduce an experiment of the paper.", EPILOG, _run)

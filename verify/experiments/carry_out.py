@@ -1,0 +1,370 @@
+"""Carries out a plan: its jobs in several processes, each stored as it finishes, then the files.
+
+A run that was interrupted goes on from the jobs that are stored, if code, environment, budget and seed
+are the same; the result is the same as of one that was not.
+"""
+
+import contextlib
+import hashlib
+import json
+import time
+import warnings
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reference.errors import InputError
+from verify.experiments import drawing, findings
+from verify.experiments.contract import Claim, Curve, Data, Experiment, Figure, Job, Plan, Series
+from verify.experiments.documents import (
+    CURVES,
+    FINDINGS,
+    MANIFEST,
+    RUNS,
+    SCHEMA,
+    TABLES,
+    dump_series,
+    dumps,
+    read,
+    read_series,
+    stored,
+)
+from verify.experiments.findings import Finding
+from verify.report import files
+from verify.report.run import Origin
+
+PACKAGES = ("reference", "sampled", "verify.experiments")
+"""Packages whose code the series depend on."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for.
+
+    Attributes
+    ----------
+    name : str
+        Of the experiment's module.
+    experiment : Experiment
+    budget : str
+    seed : int
+    """
+
+    name: str
+    experiment: Experiment
+    budget: str
+    seed: int
+
+    @property
+    def command(self) -> str:
+        """The command that makes the results."""
+        return f"python -m verify reproduce {self.name} --budget {self.budget} --seed {self.seed}"
+
+    def plan(self) -> Plan:
+        """The plan.
+
+        Raises
+        ------
+        InputError
+            If there is no such budget.
+        """
+        if self.budget not in self.experiment.budgets:
+            raise InputError(
+                f"there is no budget {self.budget!r} of {self.name}; use one of "
+                + ", ".join(self.experiment.budgets)
+            )
+        return self.experiment.plan(self.budget, self.seed)
+
+
+@dataclass(frozen=True)
+class Done:
+    """A series and the processor time that it took."""
+
+    series: Series
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Results:
+    """All series of a plan.
+
+    Attributes
+    ----------
+    data : mapping of str to Series
+        In the order of the plan, as stored.
+    seconds : mapping of str to float
+        Processor time.
+    """
+
+    data: Data
+    seconds: Mapping[str, float]
+
+
+class Store:
+    """Series of finished jobs in a directory.
+
+    Parameters
+    ----------
+    directory : Path
+    stamp : mapping
+        What the series depend on: those with another stamp are not taken over.
+    """
+
+    def __init__(self, directory: Path, stamp: Mapping[str, Any]) -> None:
+        self._directory, self._stamp = directory, dict(stamp)
+
+    def path(self, key: str) -> Path:
+        """Where a series is kept."""
+        digest = hashlib.sha256(key.encode()).hexdigest()[:8]
+        readable = "".join(c if c.isalnum() or c in "-=._" else "_" for c in key)
+        return self._directory / f"{readable}.{digest}.json"
+
+    def get(self, key: str) -> Done | None:
+        """A series that is stored, or nothing.
+
+        Raises
+        ------
+        InputError
+            If it was computed by other code, or with another budget or seed.
+        """
+        path = self.path(key)
+        if not path.exists():
+            return None
+        document = read(path)
+        if document.get("stamp") != self._stamp:
+            changed = [k for k, v in self._stamp.items() if document.get("stamp", {}).get(k) != v]
+            raise InputError(
+                f"{path} was made with another {' and '.join(changed)}: begin anew in another --out"
+            )
+        return Done(read_series(document["series"]), float(document["cpu_seconds"]))
+
+    def put(self, done: Done) -> None:
+        """Store a series."""
+        document = {
+            "schema": SCHEMA,
+            "stamp": self._stamp,
+            "cpu_seconds": done.seconds,
+            "series": dump_series(done.series),
+        }
+        files.write(self.path(done.series.key), json.dumps(document))
+
+
+def perform(job: Job) -> Done:
+    """Run a job in this process; a ``RuntimeWarning`` counts as raised.
+
+    Raises
+    ------
+    InputError
+        If the series is not that of the job.
+    """
+    begin = time.process_time()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        series = job.run()
+    if series.key != job.key:
+        raise InputError(f"the job {job.key} made the series {series.key}: a job makes its own")
+    return Done(stored(series), round(time.process_time() - begin, 2))
+
+
+def _parallel(jobs: Sequence[Job], workers: int) -> Generator[Done, None, None]:
+    """Perform jobs, the heavy ones first, and yield their series as they finish."""
+    ordered = sorted(jobs, key=lambda job: -job.weight)
+    if min(workers, len(jobs)) <= 1:
+        yield from map(perform, ordered)
+        return
+    from joblib import Parallel, delayed  # type: ignore[import-untyped]  # joblib ships no types
+
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore", UserWarning)  # that tasks are left when it is closed: on purpose
+        parallel = Parallel(workers, batch_size=1, return_as="generator_unordered")
+        tasks = (delayed(perform)(job) for job in ordered)
+        yield from stack.enter_context(contextlib.closing(parallel(tasks)))
+
+
+def carry_out(
+    plan: Plan,
+    store: Store,
+    *,
+    jobs: int = 1,
+    watch: Callable[[str, float, float], None] = lambda _key, _done, _total: None,
+) -> Results:
+    """Compute every series of a plan that is not stored yet.
+
+    Parameters
+    ----------
+    plan : Plan
+    store : Store
+    jobs : int
+        Number of processes; it does not change the results.
+    watch : callable
+        Told the key of each finished job, the work done so far and that of all stages known.
+
+    Raises
+    ------
+    InputError
+        If a stored series does not belong to this run, two jobs have one key, or an iterate diverges.
+    """
+    data: dict[str, Series] = {}
+    seconds: dict[str, float] = {}
+    done = total = 0.0
+    for stage in plan.stages:
+        listed = stage(data)
+        keys = [job.key for job in listed]
+        if len({*keys, *data}) < len(keys) + len(data):
+            raise InputError(f"two jobs have one key, among {sorted(keys)}: give each its own")
+        total += sum(job.weight for job in listed)
+        found = {job.key: kept for job in listed if (kept := store.get(job.key)) is not None}
+        weights = {job.key: job.weight for job in listed}
+        done += sum(weights[key] for key in found)
+        watch("", done, total)
+        with contextlib.closing(
+            _parallel([job for job in listed if job.key not in found], jobs)
+        ) as rest:
+            for finished in rest:
+                store.put(finished)
+                found[finished.series.key] = finished
+                done += weights[finished.series.key]
+                watch(finished.series.key, done, total)
+        data |= {key: found[key].series for key in keys}
+        seconds |= {key: found[key].seconds for key in keys}
+    return Results(data, seconds)
+
+
+def manifest(request: Request, plan: Plan, results: Results, origin: Origin) -> dict[str, Any]:
+    """What maps each figure, panel and curve to its data, settings and command."""
+    return {
+        "schema": SCHEMA,
+        "experiment": request.name,
+        "title": request.experiment.title,
+        "source": request.experiment.source,
+        "command": request.command,
+        "budget": request.budget,
+        "seed": request.seed,
+        "origin": {
+            "package_version": origin.package_version,
+            "fingerprint": origin.fingerprint,
+            "environment": dict(origin.environment),
+        },
+        "assumptions": dict(plan.assumptions),
+        "figures": [_figure(figure, request, results.data) for figure in plan.figures],
+        "cpu_seconds": dict(results.seconds),
+    }
+
+
+def _figure(figure: Figure, request: Request, data: Data) -> dict[str, Any]:
+    return {
+        "file": f"{figure.name}.svg",
+        "caption": figure.caption,
+        "panels": [
+            {
+                "title": panel.title,
+                "x_label": panel.x_label,
+                "y_label": panel.y_label,
+                "curves": [_curve(curve, request, data) for curve in panel.curves],
+            }
+            for panel in figure.panels
+        ],
+    }
+
+
+def _curve(curve: Curve, request: Request, data: Data) -> dict[str, Any]:
+    return {
+        "label": curve.label,
+        "measure": curve.measure,
+        "x": curve.x,
+        "command": request.command,
+        "file": CURVES,
+        "series": [
+            {"key": key, "parameters": dict(data[key].parameters), "seeds": list(data[key].seeds)}
+            for key in curve.series
+        ],
+    }
+
+
+def tables(found: Sequence[Finding], data: Data) -> str:
+    """All verdicts as Markdown, a table per source and measure."""
+    parts = []
+    for source in dict.fromkeys(f.claim.place.rsplit("/", 1)[1] for f in found):
+        own = [f for f in found if f.claim.place.endswith(f"/{source}")]
+        for measure in dict.fromkeys(f.claim.measure for f in own):
+            chosen = [f for f in own if f.claim.measure == measure]
+            places = list(dict.fromkeys(f.claim.place for f in chosen))
+            seeds = len(next(iter(data.values())).seeds)
+            parts.append(
+                f"**{source}, {measure}** ({seeds} seeds)\n\n{findings.table(chosen, places)}\n"
+            )
+    return "\n".join(parts)
+
+
+def curves(plan: Plan, data: Data) -> dict[str, Any]:
+    """All series as JSON."""
+    return {
+        "schema": SCHEMA,
+        "measures": {measure.name: measure.label for measure in plan.measures},
+        "series": [dump_series(series) for series in data.values()],
+    }
+
+
+def judged(claims: Sequence[Claim], data: Data) -> dict[str, Any]:
+    """All findings as JSON."""
+    return {
+        "schema": SCHEMA,
+        "findings": [found.document() for found in findings.judge(claims, data)],
+    }
+
+
+def products(plan: Plan, data: Data) -> dict[str, str]:
+    """Contents of all files that are functions of the series alone, by name."""
+    found = findings.judge(plan.claims, data)
+    return {
+        CURVES: dumps(curves(plan, data)),
+        FINDINGS: dumps(judged(plan.claims, data)),
+        TABLES: tables(found, data),
+        **{f"{figure.name}.svg": drawing.svg(figure, data) for figure in plan.figures},
+    }
+
+
+def write(request: Request, plan: Plan, results: Results, origin: Origin, directory: Path) -> None:
+    """Write all files; the manifest comes last and says that the others are there.
+
+    Raises
+    ------
+    InputError
+        If one cannot be written.
+    """
+    contents = products(plan, results.data)  # all before the first is written
+    contents[MANIFEST] = dumps(manifest(request, plan, results, origin))
+    for name, text in contents.items():
+        files.write(directory / name, text)
+
+
+def stamp(request: Request, origin: Origin) -> dict[str, Any]:
+    """What a stored series depends on."""
+    return {
+        "experiment": request.name,
+        "budget": request.budget,
+        "seed": request.seed,
+        "code": origin.fingerprint,
+        "environment": dict(origin.environment),
+    }
+
+
+def store_in(directory: Path, request: Request, origin: Origin, *, resume: bool) -> Store:
+    """Prepare a directory for the series of finished jobs.
+
+    Raises
+    ------
+    InputError
+        If it holds a run already and that is not to be resumed, or it cannot be made.
+    """
+    runs = directory / RUNS
+    if not resume and ((directory / MANIFEST).exists() or (runs.is_dir() and any(runs.iterdir()))):
+        raise InputError(f"{directory} holds a run already: use --resume to go on, or another --out")
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make {runs}: {error.strerror}; name another --out") from error
+    files.check_writable(directory / MANIFEST)
+    return Store(runs, stamp(request, origin))

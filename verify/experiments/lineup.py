@@ -1,0 +1,270 @@
+r"""What the experiments of Sections 6.1 and 6.3 have in common: settings, amounts of work, and jobs.
+
+A *lineup* names the methods: those of the figure, run with exact gradients and from samples, and
+references with exact gradients alone.  Around the default setting one number at a time is changed: gamma,
+tau, and lambda by a factor of the printed ones.  The baseline is also run with its two step sizes tuned:
+every pair of factors is tried on instances of their own, and the best by the measure that the figure
+shows is run on the instances that are reported.
+"""
+
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from verify.experiments.contract import Data, Job, Series
+from verify.experiments.recording import schedule
+
+REPORTED, TUNING = 0, 1
+"""Streams of instances."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """An amount of work; iterations are those of the printed step.
+
+    Attributes
+    ----------
+    problems, tuning_problems, n_states : int
+    stride : int
+        Printed iterations per exact one: see :mod:`verify.experiments.recording`.
+    exact : int
+        Iterations of the exact runs.
+    sampled : mapping of str to int
+        Iterations of the sampled runs, by method.
+    points : int
+        Recorded.
+    sweep_stride, sweep_exact, sweep_points : int
+        The same in the sweeps.
+    sweep_sampled : int
+        Sampled runs in the sweeps are shorter by this factor.
+    gammas, taus, strengths : tuples of float
+        What is swept beside the default; a strength is a factor of the printed lambda.
+    steps : tuple of float
+        Factors of the printed step that are tried for either step of the baseline.
+    """
+
+    problems: int
+    tuning_problems: int
+    n_states: int
+    stride: int
+    exact: int
+    sampled: Mapping[str, int]
+    points: int
+    sweep_stride: int
+    sweep_exact: int
+    sweep_points: int
+    sweep_sampled: int
+    gammas: tuple[float, ...]
+    taus: tuple[float, ...]
+    strengths: tuple[float, ...]
+    steps: tuple[tuple[float, ...], tuple[float, ...]]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where a method is run.
+
+    Attributes
+    ----------
+    name : str
+    gamma, tau : float
+    strength : float
+        Factor of the printed lambda.
+    upper_step, lower_step : float
+        Factors of the printed steps of x and of the policies, of the baseline alone.
+    sweep : bool
+        Whether it belongs to a sweep, whose runs are shorter and coarser.
+    """
+
+    name: str
+    gamma: float = 0.9
+    tau: float = 0.1
+    strength: float = 1.0
+    upper_step: float = 1.0
+    lower_step: float = 1.0
+    sweep: bool = True
+
+
+DEFAULT = Setting("default", sweep=False)
+CENTRE = Setting("default, sweep")
+"""The default at the length of the sweeps."""
+
+
+def environments(budget: Budget) -> tuple[Setting, ...]:
+    """The sweeps of gamma and tau."""
+    gammas = (Setting(f"gamma={g:g}", gamma=g) for g in budget.gammas)
+    taus = (Setting(f"tau={t:g}", tau=t) for t in budget.taus)
+    return (*gammas, *taus)
+
+
+def strengths(budget: Budget) -> tuple[Setting, ...]:
+    """The sweep of lambda."""
+    return tuple(Setting(f"lambda x {s:g}", strength=s) for s in budget.strengths)
+
+
+def along(name: str, budget: Budget) -> tuple[str, ...]:
+    """Names of the settings along one parameter, in its order, the default among them."""
+    settings = [CENTRE, *environments(budget), *strengths(budget)]
+    default = getattr(CENTRE, name)
+    own = [s for s in settings if s is CENTRE or getattr(s, name) != default]
+    return tuple(s.name for s in sorted(own, key=lambda s: float(getattr(s, name))))
+
+
+def trials(budget: Budget) -> tuple[Setting, ...]:
+    """The pairs of steps that are tried."""
+    upper, lower = budget.steps
+    return tuple(Setting("tuning", upper_step=a, lower_step=b) for a in upper for b in lower)
+
+
+def trial(setting: Setting) -> str:
+    """Name of a trial among the methods."""
+    return f"steps x {setting.upper_step:g}, {setting.lower_step:g}"
+
+
+@dataclass(frozen=True)
+class Task:
+    """One run.
+
+    Attributes
+    ----------
+    key : str
+    method : str
+    setting : Setting
+    budget : Budget
+    seed : int
+    stream : int
+    """
+
+    key: str
+    method: str
+    setting: Setting
+    budget: Budget
+    seed: int
+    stream: int
+
+    @property
+    def problems(self) -> int:
+        """Number of instances."""
+        return self.budget.problems if self.stream == REPORTED else self.budget.tuning_problems
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """What tells the instances apart."""
+        return tuple(range(self.problems))
+
+    @property
+    def strided(self) -> tuple[int, tuple[int, ...]]:
+        """Stride of an exact run, and its recorded points in strides.
+
+        Long steps are shortened where curvature grows: with lambda, and like 1 / (1 - gamma) with the
+        visits.  In the latter case gradients grow as well, so that the run may be as much shorter.
+        """
+        budget, setting = self.budget, self.setting
+        stride = budget.sweep_stride if setting.sweep else budget.stride
+        length = budget.sweep_exact if setting.sweep else budget.exact
+        share = min(1.0, (1.0 - setting.gamma) / (1.0 - DEFAULT.gamma))
+        own = max(1, round(stride * share * min(1.0, 4.0 / setting.strength)))
+        return own, schedule(round(share * length / own), self.points)
+
+    @property
+    def points(self) -> int:
+        """How many points are recorded."""
+        return self.budget.sweep_points if self.setting.sweep else self.budget.points
+
+    @property
+    def sampled_points(self) -> tuple[int, ...]:
+        """Recorded iterations of a sampled run."""
+        shorter = self.budget.sweep_sampled if self.setting.sweep else 1
+        return schedule(self.budget.sampled[self.method] // shorter, self.points)
+
+
+@dataclass(frozen=True)
+class Lineup:
+    """The methods of an experiment.
+
+    Attributes
+    ----------
+    printed : tuple of str
+        Those of the figure, with exact gradients and from samples.
+    strengthened : tuple of str
+        Those of them that lambda matters to.
+    solved : tuple of str
+        Those with companions that are solved exactly, exact gradients alone, along lambda.
+    reference : str
+        What is run with exact gradients alone in every setting.
+    tuned, tuned_by : str
+        The baseline whose steps are tuned, and the measure that decides.
+    exact, sampled : callable
+        Carry out a task; can be sent to another process.
+    milliseconds : mapping of str to float
+        What an exact and a sampled iteration of a method take, for the progress bar alone; by
+        ``source/method``.
+    """
+
+    printed: tuple[str, ...]
+    strengthened: tuple[str, ...]
+    solved: tuple[str, ...]
+    reference: str
+    tuned: str
+    tuned_by: str
+    exact: Callable[[Task], Series]
+    sampled: Callable[[Task], Series]
+    milliseconds: Mapping[str, float]
+
+    def job(
+        self,
+        source: str,
+        method: str,
+        setting: Setting,
+        budget: Budget,
+        seed: int,
+        *,
+        stream: int = REPORTED,
+        label: str = "",
+    ) -> Job:
+        """One run, whose key is ``setting/source/method``, or the label in place of the method."""
+        task = Task(f"{setting.name}/{source}/{label or method}", method, setting, budget, seed, stream)
+        points = task.strided[1] if source == "exact" else task.sampled_points
+        weight = points[-1] * self.milliseconds[f"{source}/{method}"] * task.problems
+        return Job(task.key, weight, functools.partial(getattr(self, source), task))
+
+    def first(self, budget: Budget, seed: int, _data: Data) -> tuple[Job, ...]:
+        """All but what needs tuned steps."""
+        return tuple(self._first(budget, seed))
+
+    def _first(self, budget: Budget, seed: int) -> Iterator[Job]:
+        job = functools.partial(self.job, budget=budget, seed=seed)
+        for setting in (DEFAULT, CENTRE, *environments(budget)):
+            for method in self.printed:
+                yield job("exact", method, setting)
+                yield job("sampled", method, setting)
+            yield job("exact", self.reference, setting)
+        for setting in (CENTRE, *strengths(budget)):
+            for method in self.solved:
+                yield job("exact", method, setting)
+        for setting in strengths(budget):
+            for method in self.strengthened:
+                yield job("exact", method, setting)
+                yield job("sampled", method, setting)
+        for setting in trials(budget):
+            for source in ("exact", "sampled"):
+                yield job(source, self.tuned, setting, stream=TUNING, label=trial(setting))
+
+    def second(self, budget: Budget, seed: int, data: Data) -> tuple[Job, ...]:
+        """The baseline with the steps that served it best on the instances for tuning."""
+        jobs = []
+        for source in ("exact", "sampled"):
+            means = {
+                setting: float(data[f"tuning/{source}/{trial(setting)}"].tail(self.tuned_by).mean())
+                for setting in trials(budget)
+            }
+            best = replace(max(means, key=means.__getitem__), name="default", sweep=False)
+            jobs.append(self.job(source, self.tuned, best, budget, seed, label="tuned"))
+        return tuple(jobs)
+
+    def stages(self, budget: Budget, seed: int) -> tuple[Callable[[Data], tuple[Job, ...]], ...]:
+        """All jobs."""
+        return (
+            functools.partial(self.first, budget, seed),
+            functools.partial(self.second, budget, seed),
+        )
