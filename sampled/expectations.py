@@ -7,11 +7,12 @@ that ``penalty.sum()`` differentiates to the estimated gradients of all problems
     loss_p = leader_loss(game, x, [pi], mean) + lam * value_penalty(game, x, [pi], [best], mean)
     grad_x, grad_y = torch.autograd.grad(loss_p.sum(), [x, y])
 
-Trajectories of a process whose first step follows another decision are drawn in two pieces.
+Trajectories of processes with the same dynamics are drawn together; those with the same policies, too,
+are drawn once.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -20,9 +21,9 @@ from torch import Tensor
 from sampled.errors import InputError
 from sampled.estimators.contract import Estimator
 from sampled.horizons import Fixed, Horizon
-from sampled.laws import Alias, InverseCdf, Sampler, SamplerKind
+from sampled.laws import Alias, RunningSums, Sampler, SamplerKind
 from sampled.processes import Decision, Process
-from sampled.simulator import rollout
+from sampled.simulator import rollouts
 from sampled.sources import Counter, Source
 from sampled.trajectories import Trajectories
 from sampled.validation import whole
@@ -132,13 +133,27 @@ class MonteCarlo:
 
     def values(self, processes: Sequence[Process]) -> list[Tensor]:
         """Means of the surrogates of N trajectories of each distinct law, or of each process."""
-        drawn: dict[object, Trajectories] = {}
-        found = []
-        for process in processes:
-            law = _law(process) if self.shared else object()
-            if law not in drawn:
-                drawn[law] = self._draw(process, self.estimator.horizon)
-            found.append(self.estimator.surrogate(drawn[law], process).mean(-1))
+        laws = [_law(process) if self.shared else (object(),) for process in processes]
+        drawn = self._drawn(dict(zip(laws, processes, strict=True)))
+        surrogate = self.estimator.surrogate
+        return [
+            surrogate(drawn[law], process).mean(-1) for law, process in zip(laws, processes, strict=True)
+        ]
+
+    def _drawn(
+        self, distinct: Mapping[tuple[object, ...], Process]
+    ) -> dict[tuple[object, ...], Trajectories]:
+        """Trajectories of each law; those with the same dynamics at once."""
+        moving: dict[tuple[int, int], list[tuple[object, ...]]] = {}
+        for law, process in distinct.items():
+            moving.setdefault(_motion(process), []).append(law)
+        found: dict[tuple[object, ...], Trajectories] = {}
+        for laws in moving.values():
+            together = [distinct[law] for law in laws]
+            batches = draws(together, self.estimator.horizon, self.n, self.source, sampler=self.sampler)
+            for batch, law in zip(batches, laws, strict=True):
+                self.tally.add(batch)
+                found[law] = batch
         return found
 
     @property
@@ -159,11 +174,15 @@ class MonteCarlo:
         return Pairs(first, second, weight_pn)
 
 
+def _motion(process: Process) -> tuple[int, int]:
+    """The dynamics of a process, by identity."""
+    return id(process.dynamics.start), id(process.dynamics.kernel)
+
+
 def _law(process: Process) -> tuple[object, ...]:
     """What the trajectories of a process depend on, by identity."""
-    dynamics = process.dynamics
     policies = (*process.first.policies, *process.decision.policies)
-    return id(dynamics.start), id(dynamics.kernel), *(pi.data_ptr() for pi in policies)
+    return *_motion(process), *(pi.data_ptr() for pi in policies)
 
 
 @runtime_checkable
@@ -212,7 +231,7 @@ class Samples:
     estimator: Estimator
     n: int
     shared: bool = True
-    sampler: SamplerKind = InverseCdf
+    sampler: SamplerKind = RunningSums
 
     def __post_init__(self) -> None:
         if whole("n", self.n, low=1) < self.estimator.batch:
@@ -242,45 +261,42 @@ def draw(
     InputError
         If a policy has a row that is not a distribution, or devices are mixed.
     """
-    later = _samplers(process.decision, sampler)
-    if process.first is process.decision:
-        return rollout(process.dynamics, later, horizon, n, source)
-    lengths_pn, steps = horizon.lengths(source, (process.dynamics.problems, whole("n", n, low=1)))
-    head = rollout(process.dynamics, _samplers(process.first, sampler), Fixed(1), n, source)
-    if steps == 1:
-        return head
-    onward = replace(process.dynamics, start=_Given(head.states_pnh[..., 1], process.dynamics.n_states))
-    tail = rollout(onward, later, Fixed(steps - 1), n, source)
-    return Trajectories(
-        torch.cat((head.states_pnh[..., :1], tail.states_pnh), -1),
-        torch.cat((head.actions_pnh, tail.actions_pnh), -1),
-        lengths_pn,
-        process.dynamics.terminal_ps,
-        process.dynamics.n_actions,
-    )
+    return draws((process,), horizon, n, source, sampler=sampler)[0]
 
 
-def _samplers(decision: Decision, sampler: SamplerKind) -> Sequence[Sampler]:
-    return [sampler.of(pi, f"policies[{i}]") for i, pi in enumerate(decision.policies)]
+def draws(
+    processes: Sequence[Process],
+    horizon: Horizon,
+    n: int,
+    source: Source,
+    *,
+    sampler: SamplerKind = Alias,
+) -> list[Trajectories]:
+    """Draw N trajectories of each problem from each process; all have the dynamics of the first.
+
+    Parameters
+    ----------
+    processes : sequence of Process
+    horizon, n, source, sampler
+        As in :func:`draw`.
+
+    Raises
+    ------
+    InputError
+        As :func:`draw`.
+    """
+    later = _samplers([process.decision for process in processes], sampler)
+    first = None
+    if any(process.first is not process.decision for process in processes):
+        first = _samplers([process.first for process in processes], sampler)
+    dynamics = processes[0].dynamics
+    return rollouts(dynamics, later, horizon, n, source, first=first, walks=len(processes))
 
 
-@dataclass(frozen=True, eq=False)
-class _Given:
-    """States to start from, one of each trajectory, in place of a distribution of them."""
-
-    states_pn: Tensor
-    outcomes: int
-
-    @property
-    def rows(self) -> int:
-        """One of each problem."""
-        return self.states_pn.shape[0]
-
-    @property
-    def device(self) -> torch.device:
-        """Where the states are."""
-        return self.states_pn.device
-
-    def draw(self, row_m: Tensor, word_m: Tensor) -> Tensor:  # noqa: ARG002 - the contract's signature
-        """Return them all, whatever the words."""
-        return self.states_pn.reshape(-1).to(torch.int64, copy=True)
+def _samplers(decisions: Sequence[Decision], sampler: SamplerKind) -> Sequence[Sampler]:
+    """One sampler per player, with the rows of all decisions one after the other."""
+    players = zip(*(decision.policies for decision in decisions), strict=True)
+    return [
+        sampler.of(own[0] if len(own) == 1 else torch.cat(own), f"policies[{i}]")
+        for i, own in enumerate(players)
+    ]

@@ -22,7 +22,7 @@ constant off it, which a projection onto the simplex does not see.
 In the Bellman penalty the first action follows another policy than all later ones: ``first``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -52,20 +52,21 @@ class Decision:
     policies: tuple[Tensor, ...]
     bonus_ps: Tensor
 
-    @property
-    def log_psj(self) -> Tensor:
-        """Log-probability of each joint action, (P, S, A) or (P, S, A, B); 0 for impossible ones."""
-        players = len(self.policies)
-        logs = (
-            _log(pi).reshape(*pi.shape[:2], *(1,) * i, -1, *(1,) * (players - 1 - i))
-            for i, pi in enumerate(self.policies)
-        )
-        return sum(logs, torch.zeros_like(self.bonus_ps).reshape(*self.bonus_ps.shape, *(1,) * players))
+    def chosen(self, trajectories: Trajectories) -> Tensor:
+        """Probability of the actions that were taken, (P, N, H)."""
+        chance_pnh = trajectories.at_own_actions(0, self.policies[0])
+        for i, pi in enumerate(self.policies[1:], start=1):
+            chance_pnh = chance_pnh * trajectories.at_own_actions(i, pi)
+        return chance_pnh
+
+    def paid(self, trajectories: Trajectories) -> Tensor:
+        """The bonus of the states that were acted in, (P, N, H)."""
+        return trajectories.at_states(self.bonus_ps)[..., :-1]
 
 
 def _log(p: Tensor) -> Tensor:
-    """Logarithm of probabilities.  Those of zero are never read: theirs would spoil a derivative."""
-    return torch.where(p > 0.0, p, torch.ones_like(p)).log()
+    """Logarithm of probabilities; 0 for what is impossible, which is enumerated but never drawn."""
+    return p.masked_fill(p == 0.0, 1.0).log()
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +99,8 @@ class Process:
     P_psjt: Tensor | None = None
 
     def __post_init__(self) -> None:
+        if self._fits():
+            return
         problems, n_states, n_actions = self.dynamics.problems, self.dynamics.n_states, self.n_actions
         parts = {"r_psj": self.r_psj}
         shaped("r_psj", self.r_psj, "(problem, state, actions)", (problems, n_states, *n_actions))
@@ -113,6 +116,26 @@ class Process:
         one_device(dynamics=self.dynamics.P_psjt, **parts)
         one_dtype(dynamics=self.dynamics.P_psjt, **parts)
 
+    def _fits(self) -> bool:
+        """Whether nothing is wrong; if something is, the checks that follow say what."""
+        like, lead, n_actions = self.dynamics.P_psjt, self.r_psj.shape[:2], self.n_actions
+        tables = [self.r_psj, *self.decision.policies, self.decision.bonus_ps]
+        shapes = [(*lead, *n_actions), *((*lead, n) for n in n_actions), lead]
+        if self.first is not self.decision:
+            tables += [*self.first.policies, self.first.bonus_ps]
+            shapes += shapes[1:]
+        if self.P_psjt is not None:
+            tables.append(self.P_psjt)
+            shapes.append((*lead, *n_actions, lead[1]))
+        return (
+            lead == like.shape[:2]
+            and len(tables) == len(shapes)
+            and all(
+                table.shape == shape and table.dtype == like.dtype and table.device == like.device
+                for table, shape in zip(tables, shapes, strict=True)
+            )
+        )
+
     @property
     def n_actions(self) -> tuple[int, ...]:
         """Number of each player's actions."""
@@ -120,25 +143,25 @@ class Process:
 
     def earned(self, trajectories: Trajectories) -> Tensor:
         """c(s_h, a_h), shape (P, N, H); padding included."""
-        return self._read(trajectories, *map(self._earnings, (self.first, self.decision)))
+        bonus_pnh = self._read(trajectories, Decision.paid)
+        return trajectories.at_actions(self.r_psj) + bonus_pnh
 
     def score(self, trajectories: Trajectories) -> Tensor:
         """Zero, with the gradient of log( pi(a_h|s_h) P(s_{h+1}|s_h, a_h) ); shape (P, N, H)."""
-        log_pnh = self._read(trajectories, self.first.log_psj, self.decision.log_psj)
+        chance_pnh = self._read(trajectories, Decision.chosen)
         if self.P_psjt is not None:
-            log_pnh = log_pnh + trajectories.at_transitions(_log(self.P_psjt))
+            chance_pnh = chance_pnh * trajectories.at_transitions(self.P_psjt)
+        log_pnh = _log(chance_pnh)
         return log_pnh - log_pnh.detach()
 
-    def _earnings(self, decision: Decision) -> Tensor:
-        players = len(self.n_actions)
-        return self.r_psj + decision.bonus_ps.reshape(*decision.bonus_ps.shape, *(1,) * players)
-
-    def _read(self, trajectories: Trajectories, first_psj: Tensor, psj: Tensor) -> Tensor:
-        """Read a table along the steps, another one in the first."""
+    def _read(
+        self, trajectories: Trajectories, read: Callable[[Decision, Trajectories], Tensor]
+    ) -> Tensor:
+        """Read a decision along the steps, another one in the first."""
         if self.first is self.decision:
-            return trajectories.at_actions(psj)
-        head_pnh = _part(trajectories, slice(0, 1)).at_actions(first_psj)
-        tail_pnh = _part(trajectories, slice(1, None)).at_actions(psj)
+            return read(self.decision, trajectories)
+        head_pnh = read(self.first, _part(trajectories, slice(0, 1)))
+        tail_pnh = read(self.decision, _part(trajectories, slice(1, None)))
         return torch.cat((head_pnh, tail_pnh), -1)
 
 

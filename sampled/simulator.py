@@ -26,11 +26,14 @@ import torch
 from torch import Tensor
 
 from sampled.errors import InputError
-from sampled.horizons import Horizon
+from sampled.horizons import Fixed, Horizon
 from sampled.laws import Alias, Sampler, SamplerKind
 from sampled.sources import Source
 from sampled.trajectories import INDEX, Trajectories
 from sampled.validation import finite, floating, one_device, one_dtype, shaped, whole
+
+WORDS = 1 << 16
+"""Words that are drawn at once, if they are not those of one step: few calls for small batches."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +53,8 @@ class Dynamics:
         States that are never left; those among them that also earn nothing, see :meth:`ending`.
     start, kernel : Sampler
         With rows p, and rows (p S + s) J + j.
+    absorbs : bool
+        Whether any state is absorbing.
     """
 
     P_psjt: Tensor
@@ -59,6 +64,7 @@ class Dynamics:
     terminal_ps: Tensor
     start: Sampler
     kernel: Sampler
+    absorbs: bool = True
 
     @classmethod
     def of(
@@ -110,6 +116,7 @@ class Dynamics:
             torch.zeros_like(absorbing),
             start,
             kernel,
+            bool(absorbing.any()),
         )
 
     @property
@@ -146,8 +153,9 @@ class Dynamics:
             name = f"rewards_psj[{i}]"
             one_device(**{name: reward, "dynamics": self.P_psjt})
             finite(name, shaped(name, reward, "(problem, state, actions)", shape))
-            terminal = terminal & (reward == 0.0).flatten(2).all(-1)
-        return replace(self, terminal_ps=terminal)
+            if self.absorbs:
+                terminal = terminal & (reward == 0.0).flatten(2).all(-1)
+        return replace(self, terminal_ps=terminal) if self.absorbs else self
 
 
 def joint_policy(pi_psa: Tensor, pi_psb: Tensor) -> Tensor:
@@ -206,50 +214,110 @@ def rollout(
         If the policy is for another number of states, problems or actions, or the parts are on
         several devices.
     """
+    return rollouts(dynamics, policy, horizon, n, source)[0]
+
+
+def rollouts(
+    dynamics: Dynamics,
+    policy: Sequence[Sampler],
+    horizon: Horizon,
+    n: int,
+    source: Source,
+    *,
+    first: Sequence[Sampler] | None = None,
+    walks: int = 1,
+) -> list[Trajectories]:
+    """Draw N trajectories of each problem for each of several policies, all at once.
+
+    Parameters
+    ----------
+    dynamics, horizon, n, source
+        As in :func:`rollout`.
+    policy : sequence of samplers
+        With rows (w P + p) S + s.
+    first : sequence of samplers, optional
+        Of the first step, if others.
+    walks : int >= 1
+        Number of policies, w = 0, 1, ...
+
+    Returns
+    -------
+    one batch of trajectories per policy
+
+    Raises
+    ------
+    InputError
+        As :func:`rollout`.
+    """
     n = whole("n", n, low=1)
-    _check_parts(dynamics, policy, source)
+    start = policy if first is None else first
+    _check_parts(dynamics, policy, source, walks)
+    if first is not None:
+        _check_parts(dynamics, first, source, walks)
     problems, n_states, joint = dynamics.problems, dynamics.n_states, prod(dynamics.n_actions)
-    lengths_pn, steps = horizon.lengths(source, (problems, n))
-    states_hm = torch.empty((steps + 1, problems * n), dtype=INDEX, device=dynamics.device)
+    drawn = [horizon.lengths(source, (problems, n)) for _ in range(walks)]
+    steps = max(longest for _, longest in drawn)
+    lanes = walks * problems * n
+    shape = (problems, n) if walks == 1 else (walks, problems, n)
+    states_hm = torch.empty((steps + 1, lanes), dtype=INDEX, device=dynamics.device)
     actions_hm = torch.empty_like(states_hm[:-1])
 
-    problem_m = torch.arange(problems, device=dynamics.device).repeat_interleave(
-        n, output_size=problems * n
+    walk_m = torch.arange(walks * problems, device=dynamics.device).repeat_interleave(
+        n, output_size=lanes
     )
-    base_m = problem_m * n_states
-    state_m = dynamics.start.draw(problem_m, source.words((problems, n)).reshape(-1))
-    states_hm[0] = state_m
+    problem_m = walk_m if walks == 1 else walk_m % problems
+    table_m, base_m = walk_m * n_states, problem_m * n_states
+    per_step = len(policy) + 1
+    block = max(1, WORDS // (per_step * lanes))
+    words: list[Tensor] = []
     for h in range(steps):
-        words = source.words((len(policy) + 1, problems, n)).flatten(1).unbind()
-        row_m = state_m.add_(base_m)
-        action_m = policy[0].draw(row_m, words[0])
-        for player, word_m in zip(policy[1:], words[1:-1], strict=True):
-            action_m = torch.add(player.draw(row_m, word_m), action_m, alpha=player.outcomes)
+        if h % block == 0:
+            count = per_step * min(block, steps - h) + (h == 0)
+            words = list(source.words((count, *shape)).flatten(1).unbind())[::-1]
+        if h == 0:
+            state_m = dynamics.start.draw(problem_m, words.pop())
+            states_hm[0] = state_m
+        chosen = start if h == 0 else policy
+        row_m = state_m + table_m
+        action_m = chosen[0].draw(row_m, words.pop())
+        for player in chosen[1:]:
+            action_m = torch.add(player.draw(row_m, words.pop()), action_m, alpha=player.outcomes)
         actions_hm[h] = action_m
-        state_m = dynamics.kernel.draw(torch.add(action_m, row_m, alpha=joint), words[-1])
+        if walks > 1:
+            row_m = state_m + base_m
+        state_m = dynamics.kernel.draw(torch.add(action_m, row_m, alpha=joint), words.pop())
         states_hm[h + 1] = state_m
-    return Trajectories(
-        _per_problem(states_hm, problems),
-        _per_problem(actions_hm, problems),
-        lengths_pn,
-        dynamics.terminal_ps,
-        dynamics.n_actions,
-    )
+    return [
+        Trajectories(
+            states_pnh,
+            actions_pnh,
+            lengths_pn,
+            dynamics.terminal_ps,
+            dynamics.n_actions,
+            cut=not isinstance(horizon, Fixed),
+        )
+        for states_pnh, actions_pnh, (lengths_pn, _) in zip(
+            _per_problem(states_hm, walks, problems),
+            _per_problem(actions_hm, walks, problems),
+            drawn,
+            strict=True,
+        )
+    ]
 
 
-def _per_problem(steps_hm: Tensor, problems: int) -> Tensor:
-    """View (H, P N) as (P, N, H)."""
-    return steps_hm.view(steps_hm.shape[0], problems, -1).permute(1, 2, 0)
+def _per_problem(steps_hm: Tensor, walks: int, problems: int) -> tuple[Tensor, ...]:
+    """View (H, W P N) as W times (P, N, H)."""
+    return steps_hm.view(steps_hm.shape[0], walks, problems, -1).permute(1, 2, 3, 0).unbind()
 
 
-def _check_parts(dynamics: Dynamics, policy: Sequence[Sampler], source: Source) -> None:
-    rows = dynamics.problems * dynamics.n_states
+def _check_parts(dynamics: Dynamics, policy: Sequence[Sampler], source: Source, walks: int = 1) -> None:
+    rows = walks * dynamics.problems * dynamics.n_states
     for i, sampler in enumerate(policy):
         if sampler.rows != rows:
             raise InputError(
                 f"policy[{i}] has {sampler.rows} rows; it must have one for each problem and state, "
-                f"{dynamics.problems} x {dynamics.n_states} = {rows}: build it from probabilities "
-                "(problem, state, action)"
+                f"{rows // dynamics.n_states} x {dynamics.n_states} = {rows}: build it from "
+                "probabilities (problem, state, action)"
             )
     outcomes, joint = tuple(sampler.outcomes for sampler in policy), prod(dynamics.n_actions)
     if outcomes not in (dynamics.n_actions, (joint,)):

@@ -10,6 +10,7 @@ reward tables (true and learned, leader's and follower's) is read along the same
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 
 import torch
@@ -39,6 +40,8 @@ class Trajectories:
         Absorbing states without reward; the dynamics' own.
     n_actions : tuple of int
         Number of each player's actions.
+    cut : bool
+        Whether some lengths may be less than the steps of the tensors.
 
     Raises
     ------
@@ -51,6 +54,7 @@ class Trajectories:
     lengths_pn: Tensor
     terminal_ps: Tensor
     n_actions: tuple[int, ...]
+    cut: bool = True
 
     def __post_init__(self) -> None:
         problems, n, steps = self.actions_pnh.shape
@@ -71,12 +75,10 @@ class Trajectories:
                 f"states and actions have dtypes {self.states_pnh.dtype} and {self.actions_pnh.dtype}; "
                 f"both must be {INDEX}"
             )
-        one_device(
-            states_pnh=self.states_pnh,
-            actions_pnh=self.actions_pnh,
-            lengths_pn=self.lengths_pn,
-            terminal_ps=self.terminal_ps,
-        )
+        parts = (self.states_pnh, self.actions_pnh, self.lengths_pn, self.terminal_ps)
+        if any(part.device != self.actions_pnh.device for part in parts):
+            names = ("states_pnh", "actions_pnh", "lengths_pn", "terminal_ps")
+            one_device(**dict(zip(names, parts, strict=True)))
 
     @property
     def problems(self) -> int:
@@ -103,12 +105,15 @@ class Trajectories:
         """Device of all tensors."""
         return self.actions_pnh.device
 
-    @property
+    @cached_property
     def each_action_pnh(self) -> tuple[Tensor, ...]:
         """Each player's own actions, (P, N, H) int32 each."""
-        joint = torch.arange(prod(self.n_actions), dtype=INDEX, device=self.device)
-        own = torch.unravel_index(joint, self.n_actions)
-        return tuple(_read(table.to(INDEX), self.actions_pnh) for table in own)
+        rest, found = self.actions_pnh, []
+        for count in self.n_actions[:0:-1]:
+            quotient = rest.div(count, rounding_mode="floor")
+            found.append(torch.sub(rest, quotient, alpha=count))
+            rest = quotient
+        return (rest, *found[::-1])
 
     @property
     def mask_pnh(self) -> Tensor:
@@ -140,6 +145,10 @@ class Trajectories:
         """Whether the trajectory was cut off while it could go on, (P, N) bool."""
         return ~self.terminated_pn
 
+    def counted(self, table_pnh: Tensor) -> Tensor:
+        """The entries (P, N, H) of steps that are among the L, and zero for the others."""
+        return self.mask_pnh * table_pnh if self.cut else table_pnh
+
     def at_states(self, table_ps: Tensor) -> Tensor:
         """Read a function of the state along the trajectories.
 
@@ -159,7 +168,30 @@ class Trajectories:
             If the table has another shape or device.
         """
         self._fits("table_ps", table_ps, (self.problems, self.n_states))
-        return _read(table_ps.reshape(-1), self._rows(self.states_pnh, self.n_states))
+        return _read(table_ps.reshape(-1), self._state_rows_pnh)
+
+    def at_own_actions(self, player: int, table_psa: Tensor) -> Tensor:
+        """Read a function of state and one player's own action along the trajectories.
+
+        Parameters
+        ----------
+        player : int
+        table_psa : (P, S, A)
+            Differentiable.
+
+        Returns
+        -------
+        (P, N, H)
+
+        Raises
+        ------
+        InputError
+            If the table has another shape or device.
+        """
+        n = self.n_actions[player]
+        self._fits("table_psa", table_psa, (self.problems, self.n_states, n))
+        row_pnh = self._state_rows_pnh[..., :-1]
+        return _read(table_psa.reshape(-1), torch.add(self.each_action_pnh[player], row_pnh, alpha=n))
 
     def at_actions(self, table_psj: Tensor) -> Tensor:
         """Read a function of state and actions along the trajectories.
@@ -215,9 +247,19 @@ class Trajectories:
 
     def _pairs(self, table: Tensor) -> Tensor:
         """Index of (problem, state, joint action) at each step, wide enough for the table."""
-        wide = INDEX if table.numel() <= torch.iinfo(INDEX).max else torch.int64
-        state = self._rows(self.states_pnh[..., :-1], self.n_states).to(wide)
-        return (state * prod(self.n_actions)).add_(self.actions_pnh)
+        if table.numel() <= torch.iinfo(INDEX).max:
+            return self._pairs_pnh
+        row = self._state_rows_pnh[..., :-1].to(torch.int64)
+        return torch.add(self.actions_pnh, row, alpha=prod(self.n_actions))
+
+    @cached_property
+    def _pairs_pnh(self) -> Tensor:
+        row_pnh = self._state_rows_pnh[..., :-1]
+        return torch.add(self.actions_pnh, row_pnh, alpha=prod(self.n_actions))
+
+    @cached_property
+    def _state_rows_pnh(self) -> Tensor:
+        return self._rows(self.states_pnh, self.n_states)
 
     def _rows(self, index_pnh: Tensor, size: int) -> Tensor:
         """Index into the flattened axes (problem, index)."""
@@ -232,7 +274,8 @@ class Trajectories:
                 f"{name} has shape {tuple(table.shape)}; its axes are (problem, state, each player's "
                 f"action, next state) as far as it has them and must be {shape}: check their order"
             )
-        one_device(**{name: table, "trajectories": self.actions_pnh})
+        if table.device != self.actions_pnh.device:
+            one_device(**{name: table, "trajectories": self.actions_pnh})
 
 
 def _read(flat: Tensor, index_pnh: Tensor) -> Tensor:

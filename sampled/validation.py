@@ -64,7 +64,8 @@ def finite(name: str, value: Tensor) -> Tensor:
     InputError
         If it has some.
     """
-    if not torch.isfinite(value).all():
+    # A sum is finite only if all its terms are: one reduction, whatever the size.
+    if not math.isfinite(float(value.detach().sum())) and not torch.isfinite(value).all():
         where = first(~torch.isfinite(value))
         raise InputError(
             f"{entry(name, where)} is {float(value[where])}; every entry must be finite: look for a "

@@ -146,7 +146,7 @@ def reward_to_go(
     weight_h, paid_pnh = discounted_earnings(trajectories, process, rate)
     to_go_pnh = to_go(paid_pnh.detach())
     gain_pnh = to_go_pnh - baseline(trajectories, weight_h, to_go_pnh)
-    scored_pnh = trajectories.mask_pnh * gain_pnh * process.score(trajectories)
+    scored_pnh = trajectories.counted(gain_pnh * process.score(trajectories))
     return (paid_pnh + scored_pnh).sum(-1)
 
 
@@ -156,7 +156,7 @@ def discounted_earnings(
     """Weights q^h, (H,), and q^h c_h with zeros for padding, (P, N, H)."""
     earned_pnh = process.earned(trajectories)
     weight_h = powers(rate, earned_pnh)
-    return weight_h, trajectories.mask_pnh * weight_h * earned_pnh
+    return weight_h, trajectories.counted(weight_h * earned_pnh)
 
 
 def of_steps(trajectories: Trajectories, steps: int) -> None:

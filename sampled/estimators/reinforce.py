@@ -65,7 +65,7 @@ class Reinforce:
         return_pn = paid_pnh.sum(-1)
         whole_pn1 = return_pn.detach().unsqueeze(-1)
         gain_pn1 = whole_pn1 - self.baseline(trajectories, weight_h[:1], whole_pn1)
-        score_pnh = trajectories.mask_pnh * process.score(trajectories)
+        score_pnh = trajectories.counted(process.score(trajectories))
         return return_pn + (gain_pn1 * score_pnh).sum(-1)
 
 

@@ -241,7 +241,8 @@ def test_a_plain_loop_over_cumulative_sums_gives_the_same_trajectories() -> None
     dynamics = Dynamics.of(P, rho, sampler=InverseCdf)
     policy = [InverseCdf.of(leader), InverseCdf.of(follower)]
     trajectories = rollout(dynamics, policy, Fixed(5), 40, source)
-    start, *steps = (word.double() / 2.0**BITS for word in source.given)
+    words = torch.cat(source.given).double() / 2.0**BITS
+    start, steps = words[0], words[1:].split(3)
 
     def pick(p: Tensor, u: Tensor) -> int:
         return int(torch.searchsorted(p.cumsum(-1), u, right=True))

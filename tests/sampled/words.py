@@ -1,6 +1,7 @@
 """Sources of words for tests."""
 
 from collections.abc import Iterator, Sequence
+from math import prod
 
 import torch
 from torch import Tensor
@@ -9,16 +10,17 @@ from sampled.laws import BITS
 
 
 class Replay:
-    """Gives the words of a list, one tensor per request."""
+    """Gives the words of a list, (..., P, N) each, however many are asked for at once."""
 
     def __init__(self, words: Sequence[Tensor]) -> None:
-        self._words: Iterator[Tensor] = iter(words)
+        flat = (word.reshape(-1, *word.shape[-2:]) for word in words)
+        self._words: Iterator[Tensor] = (one for several in flat for one in several)
         self.device = words[0].device
 
     def words(self, shape: tuple[int, ...]) -> Tensor:
-        word = next(self._words)
-        assert tuple(word.shape) == shape
-        return word
+        *lead, problems, n = shape
+        taken = torch.stack([next(self._words) for _ in range(prod(lead))])
+        return taken.view(*lead, problems, n)
 
 
 class Nothing:

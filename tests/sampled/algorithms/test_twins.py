@@ -17,7 +17,6 @@ from reference.objectives import incentive_design, reward_shaping, rlhf, stackel
 from reference.penalties import bellman as exact_bellman
 from reference.penalties import nikaido_isoda as exact_ni
 from reference.penalties import value as exact_value
-from reference.policies import DirectPolicy
 from reference.problems.structure import stack
 from sampled.algorithms.bilevel import bilevel
 from sampled.algorithms.contract import Algorithm, Constant, Power, keys, run
@@ -26,7 +25,6 @@ from sampled.algorithms.meta_gradient import MetaGradient
 from sampled.algorithms.oracles import PolicyGradient
 from sampled.algorithms.pbrl import Pbrl
 from sampled.algorithms.steps import Descent
-from sampled.baselines import LeaveOneOut
 from sampled.enumeration import Everything
 from sampled.estimators.dice import Dice
 from sampled.estimators.gpomdp import Gpomdp
@@ -63,7 +61,7 @@ PROBLEMS: dict[str, tuple[Callable[[], Any], Any, tuple[int, ...]]] = {
     "shaping": (lambda: layered.shaping(7), reward_shaping.OBJECTIVE, (layered.B,)),
     "preferences": (lambda: layered.preferences(8), None, (layered.A,)),
 }
-PENALTIES = {
+PENALTIES: dict[str, tuple[Any, Any]] = {
     "value": (exact_value.PENALTY, value.PENALTY),
     "bellman": (exact_bellman.PENALTY, bellman.PENALTY),
     "ni": (exact_ni.PENALTY, nikaido_isoda.PENALTY),
@@ -90,8 +88,7 @@ def agreement(
     points = [layered.point(seed + i, single(exact.bilevel, i)) for i in range(max(1, *batch, 1))]
     x0 = np.stack([x for x, _ in points])
     y0 = tuple(np.stack(parts) for parts in zip(*(y for _, y in points), strict=True))
-    lead = (lambda a: a) if batch else (lambda a: a[0])
-    other = exact.start(lead(x0), tuple(map(lead, y0)))
+    other = exact.start(x0, y0) if batch else exact.start(x0[0], tuple(y[0] for y in y0))
     own = sampled.start(
         keys(torch.Generator().manual_seed(0), len(x0)),
         torch.from_numpy(x0),
