@@ -2,8 +2,7 @@
 
 import contextlib
 import sys
-import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
@@ -272,12 +271,12 @@ class Outputs:
 
 def _carry_out(begun: Run, groups: Sequence[Group], jobs: int | None, outputs: Outputs) -> int:
     """Run what is left, report it, and return the exit code."""
-    from verify.report import tables
+    from verify.report import progress, tables
 
     run, failure = begun, ""
     try:
         outputs.save(run)
-        with contextlib.closing(_growing(begun, jobs or _cores())) as growing:
+        with contextlib.closing(progress.growing(begun, jobs or progress.cores())) as growing:
             for run in growing:
                 outputs.save(run)
     except KeyboardInterrupt:
@@ -297,24 +296,3 @@ def _carry_out(begun: Run, groups: Sequence[Group], jobs: int | None, outputs: O
             typer.echo(f"Go on with the same command and --resume {outputs.json}", err=True)
         return INTERRUPTED
     return 0 if run.count(Status.AS_EXPECTED) == len(run.finished) else DEVIATION
-
-
-def _growing(run: Run, jobs: int) -> Generator[Run, None, None]:
-    """Yield the run with one more finished check each time, under a progress bar."""
-    from verify.report import tables
-
-    begin = time.perf_counter() - run.seconds
-    finished = runner.run(run.left, run.context, jobs=jobs)
-    with tables.progress() as bar, contextlib.closing(finished):
-        task = bar.add_task("", total=len(run.left))
-        for check, outcomes in finished:
-            run = run.after(check, outcomes, time.perf_counter() - begin)
-            bar.update(task, advance=1, description=check.name)
-            yield run
-
-
-def _cores() -> int:
-    """Cores this process may use, which its affinity and its container can limit."""
-    import joblib  # type: ignore[import-untyped]  # joblib ships no types
-
-    return int(joblib.cpu_count())

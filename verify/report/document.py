@@ -17,6 +17,8 @@ from verify.report.run import Run
 VERSION = 1
 """Of the schema; it grows with every change that a reader could trip over."""
 
+RESUMED = "--resume takes a file of --json"
+
 
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of :func:`document`."""
@@ -77,7 +79,7 @@ def resume(run: Run, path: Path) -> Run:
         the package or the libraries, other code, another level or seed, or has checks that were not
         asked for.
     """
-    earlier, now = _read(path), document(run)
+    earlier, now = read(path, RESUMED), document(run)
     then = _determinants(earlier)
     for field, value in _determinants(now).items():
         if then[field] != value:
@@ -110,26 +112,36 @@ def _determinants(read: dict[str, Any]) -> dict[str, object]:
     return {**{field: read[field] for field in fields}, **read["environment"]}
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """Read a file that conforms to the schema."""
+def read(path: Path, remedy: str) -> dict[str, Any]:
+    """Read a file that conforms to the schema.
+
+    Parameters
+    ----------
+    path : Path
+    remedy : str
+        What to give instead of a file that does not.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or is no such document.
+    """
     from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # ships no types
     from jsonschema.exceptions import best_match  # type: ignore[import-untyped]  # ships no types
 
     try:
-        read: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(
-            f"cannot read {path}: {error.strerror}; --resume takes a file of --json"
-        ) from error
+        raise InputError(f"cannot read {path}: {error.strerror}; {remedy}") from error
     except ValueError as error:
-        raise InputError(f"{path} is not JSON ({error}); --resume takes a file of --json") from error
-    fault = best_match(Draft202012Validator(schema()).iter_errors(read))
+        raise InputError(f"{path} is not JSON ({error}); {remedy}") from error
+    fault = best_match(Draft202012Validator(schema()).iter_errors(content))
     if fault is not None:
         raise InputError(
             f"{path} is no report of version {VERSION}: at {fault.json_path}, {fault.message[:200]}; "
-            "--resume takes a file of --json"
+            f"{remedy}"
         )
-    return read
+    return content
 
 
 def _outcome(entry: dict[str, Any]) -> Outcome:

@@ -1,1 +1,1 @@
-"""The sections of the page: one file each."""
+"""Sections of the page below the statements: one file each, with the constant ``SECTION``."""
