@@ -14,7 +14,8 @@ fall = (F(z_k) - F(z_{k+1})) / alpha,
 
     |g|^2 <= 2 fall + |e|^2,     |h - g| <= |e|,     20 sum |e|^2 <= K eps_orac + sum |h|^2,
 
-and 9/8 of the first, 1/16 of the third and 1/16 of |h|^2 <= 2 |g|^2 + 2 |e|^2 add up to the claim.
+and 9/8 of the first, 1/16 of the third and 1/16 of |h|^2 <= 2 |g|^2 + 2 |e|^2 add up to the claim.  The
+constants of each K are those of Theorem 11, too: `verify.claims.exact.horizon`.
 
 Neither constant can be smaller: a game in which player 2 has one action is an MDP for player 1, with
 psi = p, and the flips of Theorem 11 can be arranged in it so that the error of player 2's gradient,
@@ -36,7 +37,7 @@ from flint import fmpq
 from reference.penalties.nikaido_isoda import PENALTY
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof
-from verify.claims.exact import descent, facts
+from verify.claims.exact import descent, facts, horizon
 from verify.claims.exact.pbrl import too_small
 from verify.claims.trials.runs import (
     adverse,
@@ -150,6 +151,7 @@ CLAIM = Claim(
         proofs=(
             Proof("the one-step lemma |g|^2 <= 2 fall + |e|^2", descent.one_step),
             Proof("(9/4, 1/16) from it and Assumption 7", descent.best_constants),
+            Proof("one iteration of the constants for K iterations", horizon.one_iteration),
             Proof("flips of games with a valid step", cannot_be_smaller),
         ),
         textbook=(

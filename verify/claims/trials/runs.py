@@ -164,8 +164,11 @@ def observed(setup: Setup, iterations: int) -> Course:
     return Course(setup, G, E, U, D, np.maximum(0.0, 20.0 * E - U), falls, np.cumsum(own, axis=0))
 
 
-def bounded(course: Course, c1: float, c2: float) -> Iterator[Margin]:
-    """The average of |G_k|^2 against c1 D / K + c2 eps_orac: per member of the batch, its worst K."""
+def bounded(course: Course, c1: float | Array, c2: float) -> Iterator[Margin]:
+    """The average of |G_k|^2 against c1 D / K + c2 eps_orac: per member of the batch, its worst K.
+
+    c1 is one number, or one for each K, (K, 1).
+    """
     counts = np.arange(1.0, len(course.G) + 1.0)[:, None]
     lhs, rhs = course.G / counts, (c1 * course.D + c2 * course.k) / counts
     tolerance = (1.0 + 2.0 * c2) * course.rounding + c1 * course.objective_rounding
