@@ -13,7 +13,7 @@ from reference.problems.general_position import general_distributions, general_m
 from verify.contract import Context, Level, Status
 from verify.leaves import leaves
 from verify.mutants import hunt as hunting
-from verify.mutants.mutant import Mutant, StaleMutantError, in_force
+from verify.mutants.mutant import Mutant, StaleMutantError, imports, in_force
 
 HARMLESS = Mutant(
     fault="none at all: a comment",
@@ -55,6 +55,45 @@ def test_modules_come_back_after_an_exception() -> None:
     assert sys.modules["reference.evaluation"] is evaluation
 
 
+LEAF = Mutant(
+    fault="GPOMDP negates its surrogate",
+    module="sampled.estimators.gpomdp",
+    old="return reward_to_go(",
+    new="return -reward_to_go(",
+    suspects=("estimators.gpomdp_no_baseline",),
+)
+
+
+def test_a_leaf_that_is_found_by_walking_its_package_is_reached() -> None:
+    """The rows were loaded before, with the right leaf in them, and nobody imports it by name."""
+    rows = importlib.import_module("verify.crosscheck.quantities.estimators")
+    outcome = hunting.pursue("leaf", LEAF, Context(Level.QUICK, 0), ("estimators",))
+    assert outcome.status is Status.AS_EXPECTED
+    assert "gpomdp_no_baseline by every trajectory" in outcome.detail
+    assert importlib.import_module("verify.crosscheck.quantities.estimators") is rows
+
+
+def test_nothing_faulty_stays_behind() -> None:
+    """Neither in the table of modules nor as an attribute of a package, however often."""
+    before = dict(sys.modules)
+    for _ in range(2):
+        hunting.pursue("leaf", LEAF, Context(Level.QUICK, 0), ("estimators",))
+        for name, module in sys.modules.items():
+            parent, _, child = name.rpartition(".")
+            if parent.split(".")[0] in {"reference", "sampled", "verify"}:
+                assert vars(sys.modules[parent]).get(child) is module, name
+        assert {name for name in before if sys.modules.get(name) is not before[name]} == set()
+
+
+def test_only_what_imports_a_module_is_asked_about_its_faults() -> None:
+    rows = "verify.crosscheck.quantities"
+    assert imports(f"{rows}.twins", "sampled.penalties.value")
+    assert imports(f"{rows}.estimators", "sampled.estimators.reinforce")
+    assert imports(f"{rows}.policy", "reference.resolvents")
+    assert not imports(f"{rows}.policy", "sampled.processes")
+    assert not imports(f"{rows}.estimators", "reference.penalties.bellman")
+
+
 @pytest.mark.parametrize("old", ["no such text", "import"])
 def test_a_stale_fault_is_an_error(old: str) -> None:
     stale = Mutant(fault="stale", module="reference.evaluation", old=old, new="")
@@ -84,7 +123,9 @@ def test_a_badly_made_fault_is_no_success() -> None:
 
 def test_there_are_enough_faults_and_each_fits_its_source() -> None:
     mutants = leaves("verify.mutants.faults", "MUTANT", Mutant)
-    assert len(mutants) >= 25
+    assert len([m for m in mutants.values() if m.module.startswith("reference.")]) >= 25
+    assert len([m for m in mutants.values() if m.module.startswith("sampled.")]) >= 60
+    assert len({(m.module, m.old, m.new) for m in mutants.values()}) == len(mutants)
     for name, mutant in mutants.items():
         path = importlib.util.find_spec(mutant.module)
         assert path is not None, name

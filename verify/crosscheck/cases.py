@@ -212,6 +212,7 @@ def few_trajectories(generator: np.random.Generator) -> Iterator[tuple[str, Prob
     yield "two states, gamma = 1/1000", general.linear_family(generator, short), 5
     learned = general_mdp(generator, n_states=2, n_actions=2, gamma=0.7)
     yield "RLHF", general.general_rlhf(generator, learned, segment_length=2, delay=1), 3
+    yield "potential", general.potential_family(generator, learned), 3
     tasks = general_mdp(generator, n_states=2, n_actions=3, gamma=0.7)
     yield "shaping", general.general_shaping(generator, tasks), 3
     yield (

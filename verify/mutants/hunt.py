@@ -2,13 +2,12 @@
 
 import importlib
 import time
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from verify.contract import Context, Level, Outcome, Status
 from verify.leaves import names
-from verify.mutants.mutant import Mutant, in_force
+from verify.mutants.mutant import Mutant, imports, in_force
 
 ROWS = "verify.crosscheck.quantities"
 
@@ -20,22 +19,24 @@ def hunt(file: str, context: Context) -> tuple[Outcome, ...]:
 
 
 def pursue(name: str, mutant: Mutant, context: Context, rows: Sequence[str]) -> Outcome:
-    """Hold the rows of the matrix against a mutant until one of them sees it."""
+    """Hold the rows of the matrix that a fault can reach against it until one of them sees it."""
     started = time.perf_counter()
     tried, seen = 0, ""
+    # What is right is imported once; what a fault does not reach then stays as it is.
+    for loaded in ("verify.crosscheck.run", *(f"{ROWS}.{file}" for file in _files(mutant))):
+        importlib.import_module(loaded)
     with in_force(mutant):
         try:
             run = importlib.import_module("verify.crosscheck.run")
-            pairs = [(row, quantity) for row in rows for quantity in run.quantities(row)]
-            for row, quantity in sorted(pairs, key=partial(_order, mutant)):
+            for row, quantity in _suspected_first(mutant, rows, run.quantities):
                 seen, made = run.first_deviation(row, quantity, Context(Level.QUICK, context.seed))
                 tried += made
                 if seen:
                     break
         except Exception as error:
-            # That the reference itself refuses is noticed too.  Any other exception (a stale fault, a
-            # name that does not exist) says that the fault is badly made, and is passed on.
-            if not type(error).__module__.startswith("reference."):
+            # That the code itself refuses is noticed too.  Any other exception (a stale fault, a name
+            # that does not exist) says that the fault is badly made, and is passed on.
+            if not type(error).__module__.startswith(("reference.", "sampled.")):
                 raise
             seen = f"a check stops with {type(error).__name__}: {error}"
     return Outcome(
@@ -50,6 +51,23 @@ def pursue(name: str, mutant: Mutant, context: Context, rows: Sequence[str]) -> 
     )
 
 
-def _order(mutant: Mutant, pair: tuple[str, Any]) -> bool:
-    row, quantity = pair
-    return f"{row}.{quantity.name}" not in mutant.suspects
+def _files(mutant: Mutant) -> tuple[str, ...]:
+    """The files of the suspects."""
+    return tuple(dict.fromkeys(suspect.partition(".")[0] for suspect in mutant.suspects))
+
+
+def _suspected_first(
+    mutant: Mutant, rows: Sequence[str], quantities: Callable[[str], Sequence[Any]]
+) -> Iterator[tuple[str, Any]]:
+    """Rows with their quantities, each imported when its turn comes: those with suspects at first."""
+    files = _files(mutant)
+    reached = [row for row in rows if row in files or imports(f"{ROWS}.{row}", mutant.module)]
+
+    def pairs(*, suspected: bool) -> Iterator[tuple[str, Any]]:
+        for row in reached if not suspected else [row for row in reached if row in files]:
+            for quantity in quantities(row):
+                if (f"{row}.{quantity.name}" in mutant.suspects) is suspected:
+                    yield row, quantity
+
+    yield from pairs(suspected=True)
+    yield from pairs(suspected=False)

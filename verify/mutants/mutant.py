@@ -7,13 +7,15 @@ cannot die in silence when the code around it changes.
 """
 
 import ast
+import pkgutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from importlib.util import find_spec
 from pathlib import Path
 from types import CodeType, ModuleType
 
@@ -34,7 +36,8 @@ class Mutant:
     old, new : str
         The replacement; ``old`` occurs exactly once in the module's source.
     suspects : tuple of str
-        Rows of the matrix that are tried first, such as ``policy.grad_x``; the others follow.
+        Rows of the matrix that are tried first, such as ``policy.grad_x``; the others that import what
+        is changed follow.
     """
 
     fault: str
@@ -67,8 +70,20 @@ class _FaultyLoader(SourceFileLoader):
         return compile(faulty, self.path, "exec", dont_inherit=True)
 
 
+class _RightLoader(SourceFileLoader):
+    """Loads a module as it is, compiled once however often it is imported anew."""
+
+    def get_code(self, fullname: str) -> CodeType:  # noqa: ARG002 - the contract's signature
+        return _compiled(self.path)
+
+
+@cache
+def _compiled(path: str) -> CodeType:
+    return compile(Path(path).read_bytes(), path, "exec", dont_inherit=True)
+
+
 class _Finder(MetaPathFinder):
-    """Finds the one faulty module; all others are found as usual."""
+    """Finds the one faulty module, and those that are imported anew because of it."""
 
     def __init__(self, mutant: Mutant) -> None:
         self._mutant = mutant
@@ -76,34 +91,69 @@ class _Finder(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname != self._mutant.module:
+        if not _affected(fullname):
             return None
         spec = PathFinder.find_spec(fullname, path, target)
+        is_faulty = fullname == self._mutant.module
         if spec is None or spec.origin is None:
-            raise StaleMutantError(f"there is no module {fullname} to put a fault in")
-        spec.loader = _FaultyLoader(fullname, spec.origin, self._mutant)
+            if is_faulty:
+                raise StaleMutantError(f"there is no module {fullname} to put a fault in")
+            return None
+        spec.loader = (
+            _FaultyLoader(fullname, spec.origin, self._mutant)
+            if is_faulty
+            else _RightLoader(fullname, spec.origin)
+        )
         return spec
 
 
 @cache
 def _imported(name: str) -> frozenset[str]:
-    """Dotted names that a module's source may import, functions' bodies included."""
-    spec = PathFinder.find_spec(name, _search_path(name))
+    """Dotted names that a module's source may import, functions' bodies included.
+
+    Whoever imports a package itself may walk through it: all of its modules count.
+    """
+    spec = _spec(name)
     if spec is None or spec.origin is None:
         return frozenset()
     found: set[str] = set()
+    given: set[str] = set()
     for node in ast.walk(ast.parse(Path(spec.origin).read_bytes())):
         if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
+            given.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module is not None:
             found.add(node.module)
-            found.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return frozenset(found)
+            given.update(f"{node.module}.{alias.name}" for alias in node.names)
+    for one in filter(_affected, given):
+        package = _spec(one)
+        if package is not None and package.submodule_search_locations is not None:
+            children = pkgutil.iter_modules(package.submodule_search_locations)
+            found.update(f"{one}.{child.name}" for child in children)
+    return frozenset(found | given)
 
 
-def _search_path(name: str) -> Sequence[str] | None:
+@cache
+def imports(name: str, module: str) -> bool:
+    """Whether a module of the affected packages imports ``module``, directly or not, or is it."""
+    seen, new = set(), {name}
+    while new:
+        if module in new:
+            return True
+        seen |= new
+        new = {found for one in new for found in _imported(one) if _affected(found)} - seen
+    return False
+
+
+@cache
+def _spec(name: str) -> ModuleSpec | None:
+    """Where a module is; none if the name is that of something inside a module."""
     parent = name.rpartition(".")[0]
-    return list(sys.modules[parent].__path__) if parent else None
+    if not parent:
+        return find_spec(name)
+    above = _spec(parent)
+    if above is None or above.submodule_search_locations is None:
+        return None
+    return PathFinder.find_spec(name, above.submodule_search_locations)
 
 
 def _reached(module: str) -> set[str]:
@@ -115,6 +165,7 @@ def _reached(module: str) -> set[str]:
     return reached & set(loaded)
 
 
+@cache
 def _affected(name: str) -> bool:
     return any(name == package or name.startswith(f"{package}.") for package in AFFECTED)
 
@@ -122,14 +173,9 @@ def _affected(name: str) -> bool:
 @contextmanager
 def in_force(mutant: Mutant) -> Iterator[None]:
     """Import what a fault reaches anew, with the fault in it; undo it at the end."""
-    right = {name: sys.modules.pop(name) for name in _reached(mutant.module)}
+    right = {name: sys.modules[name] for name in _reached(mutant.module)}
+    _forget(right)
     before = set(sys.modules)
-    # A parent package holds its submodules as attributes as well.
-    bound = {
-        (parent, child): vars(sys.modules[parent]).pop(child)
-        for parent, _, child in (name.rpartition(".") for name in right)
-        if parent in sys.modules and child in vars(sys.modules[parent])
-    }
     finder = _Finder(mutant)
     sys.meta_path.insert(0, finder)
     try:
@@ -137,8 +183,17 @@ def in_force(mutant: Mutant) -> Iterator[None]:
     finally:
         sys.meta_path.remove(finder)
         # What was imported meanwhile may hold the fault, even if it was not loaded before.
-        for name in [name for name in sys.modules if _affected(name) and name not in before]:
-            del sys.modules[name]
+        _forget([name for name in sys.modules if _affected(name) and name not in before])
         sys.modules.update(right)
-        for (parent, child), module in bound.items():
+        for name, module in right.items():
+            parent, _, child = name.rpartition(".")
             setattr(sys.modules[parent], child, module)
+
+
+def _forget(names: Iterable[str]) -> None:
+    """Take modules out of the table of loaded ones, and out of their packages, which hold them too."""
+    for name in names:
+        parent, _, child = name.rpartition(".")
+        if parent in sys.modules:
+            vars(sys.modules[parent]).pop(child, None)
+        del sys.modules[name]

@@ -11,6 +11,7 @@ from reference.problems.mdp import MdpFamily
 from reference.problems.parametrizations import SoftmaxKernel
 from reference.truncated import Truncation, truncated_value
 from reference.validation import Array
+from sampled import estimators
 from sampled.conversion import tensors
 from sampled.enumeration import Everything
 from sampled.estimators.contract import Estimator, EstimatorKind
@@ -106,7 +107,7 @@ def _estimate(
 
 
 def _rows() -> Iterator[Quantity[MdpFamily]]:
-    for file, kind in leaves("sampled.estimators", "ESTIMATOR", EstimatorKind).items():
+    for file, kind in leaves(estimators.__name__, "ESTIMATOR", EstimatorKind).items():
         for setting in kind.variants(2, torch.zeros(1, 2)):
             bind = (kind, setting)
             yield estimated(

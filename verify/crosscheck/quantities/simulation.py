@@ -17,7 +17,7 @@ from sampled.conversion import tensors
 from sampled.estimators.gpomdp import Gpomdp
 from sampled.expectations import MonteCarlo, Pairs, draw
 from sampled.horizons import Fixed
-from sampled.laws import BITS, Alias, InverseCdf, SamplerKind
+from sampled.laws import BITS, Alias, InverseCdf, RunningSums, SamplerKind
 from sampled.penalties.value import value_penalty
 from sampled.processes import Process, lower_process
 from sampled.simulator import Dynamics, rollout
@@ -93,13 +93,15 @@ class _Words:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def words(self, shape: tuple[int, ...]) -> Tensor:
+        """The next words, (draws, problems, n), or (draws, walks, problems, n) with the same in each."""
         *lead, _problems, n = shape
         radix, number = len(self.word_i), torch.arange(n)
         wanted = []
-        for _ in range(math.prod(lead)):
-            wanted.append(self.word_i[(number // radix ** (self.draws % self.period)) % radix])
+        for _ in range(lead[0] if lead else 1):
+            digit_n = (number // radix ** (self.draws % self.period)) % radix
+            wanted.append(self.word_i[digit_n].expand(shape[1:] if lead else shape))
             self.draws += 1
-        return torch.stack(wanted).reshape(*lead, 1, n).expand(shape).contiguous()
+        return torch.stack(wanted).reshape(shape)
 
 
 def _representatives(kind: SamplerKind, outcomes: int) -> Tensor:
@@ -267,6 +269,7 @@ def _law(name: str, title: str, source: str, pieces: bool, estimate: Any) -> Qua
 QUANTITIES: tuple[Quantity[Any], ...] = (
     _law("alias", "law of steps, alias tables", "Walker 1977", False, partial(_rolled, Alias)),
     _law("inverse_cdf", "law of steps, inverse CDF", "§6", False, partial(_rolled, InverseCdf)),
+    _law("running_sums", "law of steps, running sums", "§6", False, partial(_rolled, RunningSums)),
     _law("one_policy", "law of a process", "§2.1", False, partial(_drawn, False)),
     _law("first_policy", "law with another first policy", "(3.5)", True, partial(_drawn, True)),
     Quantity(

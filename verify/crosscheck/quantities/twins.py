@@ -11,6 +11,7 @@ from reference.evaluated import Evaluated
 from reference.objectives.rlhf import preference_loss
 from reference.problems.incentive_design import IncentiveDesign
 from reference.problems.mdp import MdpFamily
+from reference.problems.parametrizations import FixedKernel
 from reference.problems.reward_shaping import RewardShaping
 from reference.problems.rlhf import Rlhf
 from reference.problems.stackelberg import StackelbergGame
@@ -205,6 +206,17 @@ def _preference_sizes(case: Case[Rlhf]) -> Sizes:
     return Sizes(own.steps, own.followed, own.n_states, own.n_actions, own.gamma, loss, 2.0, own.slope)
 
 
+def _moves(case: Case[Single]) -> bool:
+    """Whether transitions depend on x, and truncation shows."""
+    fixed = isinstance(case.problem, MdpFamily) and isinstance(case.problem.kernel, FixedKernel)
+    return ending(case) and isinstance(case.problem, MdpFamily | StackelbergGame) and not fixed
+
+
+def _stays(case: Case[Single]) -> bool:
+    """Whether only rewards depend on x."""
+    return not isinstance(case.problem, StackelbergGame) and not _moves(case) and ending(case)
+
+
 def _pair(
     name: str, title: str, source: str, closed: Any, define: Any, estimate: Any
 ) -> tuple[Quantity[Any], ...]:
@@ -213,16 +225,16 @@ def _pair(
             f"{name}_{part}",
             f"{title}, {what}",
             f"{source} {part}",
-            problems,
+            Single,
             closed=partial(_single, closed),
             define=define,
             estimate=partial(_penalty, estimate),
             companions=True,
-            premise=ending,
+            premise=premise,
         )
-        for part, what, problems in (
-            ("a", "rewards depend on x", Rlhf | RewardShaping),
-            ("b", "transitions depend on x", MdpFamily | StackelbergGame),
+        for part, what, premise in (
+            ("a", "rewards depend on x", _stays),
+            ("b", "transitions depend on x", _moves),
         )
     )
 
