@@ -21,8 +21,8 @@ figures are made of what is stored.
 
 **Comparison.**  Two runs of one job differ by rounding alone, if at all: on another machine, a sum may
 be added in another order.  If their numbers agree before they are rounded to d digits, they differ by at
-most one unit in the last digit afterwards; that is the tolerance.  Samples are drawn by the same keys, and
-the same rule applies to them: where rounding has changed a drawn action, trajectories part, and the
+most one unit in the last digit afterwards; that is the tolerance.  Samples are drawn by the same keys,
+and the same rule applies to them: where rounding has changed a drawn action, trajectories part, and the
 comparison says so.
 """
 

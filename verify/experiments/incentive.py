@@ -12,7 +12,7 @@ samples.  Measured exactly at x and the players' policies pi::
 Beside them: the exact hypergradient, which ascends the third of these; PBRL with companions solved
 exactly; the meta-gradient with its two step sizes tuned on problems of their own; and each of gamma, tau
 and lambda varied around the defaults.  The paper has five environments, with which the exact rank test
-cannot reject at 5 % however they come out; here there are twenty, the paper's number among them.
+cannot reject at 5 % however they come out; here there are ten.
 """
 
 import functools
@@ -62,50 +62,58 @@ MEASURES = (
     Measure("own_gap", "Nikaido-Isoda function with the algorithm's own companions"),
 )
 
+ALL = ("pbrl", "meta", "none", "pbrl-solved", "hypergradient")
 SMOKE = Budget(
     problems=3,
     tuning_problems=2,
     n_states=4,
-    stride=5,
-    exact=200,
-    sampled={"pbrl": 20, "meta": 20, "none": 20},
+    exact=dict.fromkeys(ALL, 200),
+    exact_stride=5,
+    sampled=dict.fromkeys(ALL, 20),
+    sampled_stride=1,
     points=6,
-    sweep_stride=10,
-    sweep_exact=100,
+    sweep_exact=dict.fromkeys(ALL, 300),
+    sweep_exact_stride=10,
+    sweep_sampled_stride=4,
     sweep_points=6,
-    sweep_sampled=2,
     gammas=(0.5,),
     taus=(1.0,),
     strengths=(0.5, 8.0),
     steps=((1.0, 16.0), (1.0,)),
 )
 PAPER = Budget(
-    problems=20,
+    problems=10,
     tuning_problems=5,
     n_states=10,
-    stride=5,
-    exact=20_000,
-    sampled={"pbrl": 20_000, "meta": 20_000, "none": 20_000},
+    exact=dict.fromkeys(ALL, 20_000),
+    exact_stride=5,
+    sampled=dict.fromkeys(ALL, 20_000),
+    sampled_stride=1,
     points=31,
-    sweep_stride=10,
-    sweep_exact=20_000,
+    sweep_exact=dict.fromkeys(ALL, 20_000),
+    sweep_exact_stride=10,
+    sweep_sampled_stride=10,
     sweep_points=11,
-    sweep_sampled=2,
+    gammas=(0.5, 0.95, 0.99),
+    taus=(0.01, 0.3, 1.0),
+    strengths=(0.25, 4.0, 16.0),
+    steps=((1.0, 10.0, 100.0, 1000.0), (1.0, 4.0)),
+)
+FULL = replace(
+    PAPER,
+    problems=20,
+    tuning_problems=10,
+    exact=dict.fromkeys(ALL, 50_000),
+    exact_stride=1,
+    sampled=dict.fromkeys(ALL, 50_000),
+    points=41,
+    sweep_exact=dict.fromkeys(ALL, 50_000),
+    sweep_exact_stride=5,
+    sweep_sampled_stride=5,
     gammas=(0.5, 0.8, 0.95, 0.99),
     taus=(0.01, 0.03, 0.3, 1.0),
     strengths=(0.25, 0.5, 2.0, 4.0, 8.0, 16.0),
     steps=((1.0, 10.0, 100.0, 1000.0), (1.0, 4.0, 16.0)),
-)
-FULL = replace(
-    PAPER,
-    problems=40,
-    tuning_problems=10,
-    stride=1,
-    exact=50_000,
-    sampled={"pbrl": 50_000, "meta": 50_000, "none": 50_000},
-    points=41,
-    sweep_stride=5,
-    sweep_sampled=1,
 )
 BUDGETS = {"smoke": SMOKE, "paper": PAPER, "full": FULL}
 
@@ -169,22 +177,23 @@ def exact_algorithm(method: str, setting: Setting, problem: IncentiveDesign, str
     return Pbrl(bilevel, penalty, oracles, Constant(step), Constant(setting.strength * LAMBDA))
 
 
-def sampled_algorithm(method: str, setting: Setting, problem: IncentiveDesign) -> Any:
-    """The sampled algorithm at the printed settings."""
+def sampled_algorithm(method: str, setting: Setting, problem: IncentiveDesign, stride: int) -> Any:
+    """The sampled algorithm, with steps and batches that are larger by the stride."""
     from sampled.algorithms import appendix_e
     from sampled.algorithms.bilevel import bilevel
     from sampled.algorithms.contract import Constant as Size
     from sampled.algorithms.steps import Descent
 
-    own, printed = bilevel(problem), appendix_e.NIKAIDO_ISODA
-    if method == "none":
-        return appendix_e.no_incentive(own)
+    own, step = bilevel(problem), stride * STEP
+    printed = replace(appendix_e.NIKAIDO_ISODA, batch=stride * BATCH)
     if method == "meta":
-        rule = Descent(Size(STEP * setting.upper_step))
-        inner = Size(STEP * setting.lower_step)
+        rule, inner = Descent(Size(STEP * setting.upper_step)), Size(step * setting.lower_step)
         return appendix_e.meta_gradient(own, replace(printed, rule=rule, inner_rate=inner))
+    settings = replace(printed, rule=Descent(Size(step)), inner_rate=Size(step))
+    if method == "none":
+        return appendix_e.no_incentive(own, settings)
     strength = Size(setting.strength * LAMBDA)
-    return appendix_e.pbrl_nikaido_isoda(own, replace(printed, strength=strength))
+    return appendix_e.pbrl_nikaido_isoda(own, replace(settings, strength=strength))
 
 
 def parameters(method: str, setting: Setting) -> dict[str, Parameter]:
@@ -203,7 +212,8 @@ def parameters(method: str, setting: Setting) -> dict[str, Parameter]:
 def exact(task: Task) -> Series:
     """A run with exact gradients."""
     problem = problems(task.setting, task.budget.n_states, task.seed, task.stream, task.problems)
-    stride, points = task.strided
+    # A step of the hypergradient takes an equilibrium; it is smooth enough for longer ones.
+    stride, points = task.exact_points(5.0 if task.method == "hypergradient" else 1.0)
     algorithm = exact_algorithm(task.method, task.setting, problem, stride)
     return exact_series(
         task.key,
@@ -223,21 +233,33 @@ def cost(method: str) -> int:
     kind = method.removesuffix("-solved")
     if kind == "hypergradient":
         return 0
-    return steps_of_an_iteration(sampled_algorithm(kind, DEFAULT, problems(DEFAULT, 2, 0, 0, 1)))
+    return steps_of_an_iteration(sampled_algorithm(kind, DEFAULT, problems(DEFAULT, 2, 0, 0, 1), 1))
 
 
 def sampled(task: Task) -> Series:
     """A run from samples."""
     problem = problems(task.setting, task.budget.n_states, task.seed, task.stream, task.problems)
+    stride, points = task.sampled_points
     return sampled_series(
         task.key,
-        sampled_algorithm(task.method, task.setting, problem),
+        sampled_algorithm(task.method, task.setting, problem, stride),
         functools.partial(measuring, problem),
         seed=task.seed,
-        points=task.sampled_points,
+        points=points,
+        stride=stride,
         seeds=task.seeds,
-        parameters={**parameters(task.method, task.setting), "horizon": HORIZON, "batch": BATCH},
+        parameters={
+            **parameters(task.method, task.setting),
+            "horizon": HORIZON,
+            "batch": BATCH,
+            "stride": stride,
+        },
     )
+
+
+def stiffness(setting: Setting) -> float:
+    """Curvature relative to the default: long inner steps, and lambda from four times on."""
+    return max(setting.lower_step, setting.strength / 4.0)
 
 
 LINEUP = Lineup(
@@ -247,6 +269,7 @@ LINEUP = Lineup(
     reference="hypergradient",
     tuned="meta",
     tuned_by="designer_value",
+    stiffness=stiffness,
     exact=exact,
     sampled=sampled,
     milliseconds={
@@ -293,7 +316,7 @@ ASSUMPTIONS = {
     "gamma": "0.9, swept",
     "tau": "0.1, negative entropy of both players; swept",
     "rho": "uniform",
-    "environments": "20 in place of the paper's five",
+    "environments": "ten in place of the paper's five",
     "companions": "the inner step goes on from where that of the last iteration ended",
     "estimator": "discounted rewards to go of 5 steps without a baseline",
     "exact runs": "the gradient flow: steps are longer by the stride",
@@ -323,8 +346,8 @@ EXPERIMENT = Experiment(
     "Section 6.3, Figure 3",
     {
         "smoke": "three problems with four states, to see that all works",
-        "paper": "twenty problems of the paper's size",
-        "full": "forty problems, literal exact steps, longer runs",
+        "paper": "ten problems of the paper's size",
+        "full": "twenty problems, literal exact steps, longer runs",
     },
     plan,
 )

@@ -1,10 +1,10 @@
 r"""What the experiments of Sections 6.1 and 6.3 have in common: settings, amounts of work, and jobs.
 
 A *lineup* names the methods: those of the figure, run with exact gradients and from samples, and
-references with exact gradients alone.  Around the default setting one number at a time is changed: gamma,
-tau, and lambda by a factor of the printed ones.  The baseline is also run with its two step sizes tuned:
-every pair of factors is tried on instances of their own, and the best by the measure that the figure
-shows is run on the instances that are reported.
+references with exact gradients alone.  Around the default setting one number at a time is changed:
+gamma, tau, and lambda by a factor of the printed ones.  The baseline is also run with its two step sizes
+tuned: every pair of factors is tried on instances of their own, and the best by the measure that the
+figure shows is run on the instances that are reported.
 """
 
 import functools
@@ -25,18 +25,14 @@ class Budget:
     Attributes
     ----------
     problems, tuning_problems, n_states : int
-    stride : int
-        Printed iterations per exact one: see :mod:`verify.experiments.recording`.
-    exact : int
-        Iterations of the exact runs.
-    sampled : mapping of str to int
-        Iterations of the sampled runs, by method.
+    exact, sampled : mapping of str to int
+        Iterations of the runs with exact gradients and from samples, by method.
+    exact_stride, sampled_stride : int
+        Printed iterations per iteration: see :mod:`verify.experiments.recording`.
     points : int
         Recorded.
-    sweep_stride, sweep_exact, sweep_points : int
-        The same in the sweeps.
-    sweep_sampled : int
-        Sampled runs in the sweeps are shorter by this factor.
+    sweep_exact, sweep_exact_stride, sweep_sampled_stride, sweep_points
+        The same in the sweeps, whose sampled runs are as long.
     gammas, taus, strengths : tuples of float
         What is swept beside the default; a strength is a factor of the printed lambda.
     steps : tuple of float
@@ -46,14 +42,15 @@ class Budget:
     problems: int
     tuning_problems: int
     n_states: int
-    stride: int
-    exact: int
+    exact: Mapping[str, int]
+    exact_stride: int
     sampled: Mapping[str, int]
+    sampled_stride: int
     points: int
-    sweep_stride: int
-    sweep_exact: int
+    sweep_exact: Mapping[str, int]
+    sweep_exact_stride: int
+    sweep_sampled_stride: int
     sweep_points: int
-    sweep_sampled: int
     gammas: tuple[float, ...]
     taus: tuple[float, ...]
     strengths: tuple[float, ...]
@@ -133,6 +130,8 @@ class Task:
     budget : Budget
     seed : int
     stream : int
+    stiffness : float
+        By how much smaller steps have to be than in the default setting.
     """
 
     key: str
@@ -141,6 +140,7 @@ class Task:
     budget: Budget
     seed: int
     stream: int
+    stiffness: float
 
     @property
     def problems(self) -> int:
@@ -152,30 +152,30 @@ class Task:
         """What tells the instances apart."""
         return tuple(range(self.problems))
 
-    @property
-    def strided(self) -> tuple[int, tuple[int, ...]]:
-        """Stride of an exact run, and its recorded points in strides.
+    def exact_points(self, coarser: float = 1.0) -> tuple[int, tuple[int, ...]]:
+        """Stride of a run with exact gradients, and its recorded points in strides.
 
-        Long steps are shortened where curvature grows: with lambda, and like 1 / (1 - gamma) with the
-        visits.  In the latter case gradients grow as well, so that the run may be as much shorter.
+        Visits grow like 1 / (1 - gamma), and with them gradients and curvature: steps are shortened by
+        that factor, and as many of them cover as much way.
         """
         budget, setting = self.budget, self.setting
-        stride = budget.sweep_stride if setting.sweep else budget.stride
-        length = budget.sweep_exact if setting.sweep else budget.exact
+        stride = budget.sweep_exact_stride if setting.sweep else budget.exact_stride
+        length = (budget.sweep_exact if setting.sweep else budget.exact)[self.method]
         share = min(1.0, (1.0 - setting.gamma) / (1.0 - DEFAULT.gamma))
-        own = max(1, round(stride * share * min(1.0, 4.0 / setting.strength)))
-        return own, schedule(round(share * length / own), self.points)
+        own = max(1, round(coarser * stride * share / self.stiffness))
+        return own, schedule(round(share * length / own), self._points)
 
     @property
-    def points(self) -> int:
-        """How many points are recorded."""
+    def sampled_points(self) -> tuple[int, tuple[int, ...]]:
+        """Stride of a run from samples, and its recorded points in strides."""
+        budget, setting = self.budget, self.setting
+        stride = budget.sweep_sampled_stride if setting.sweep else budget.sampled_stride
+        own = max(1, round(stride / self.stiffness))
+        return own, schedule(round(budget.sampled[self.method] / own), self._points)
+
+    @property
+    def _points(self) -> int:
         return self.budget.sweep_points if self.setting.sweep else self.budget.points
-
-    @property
-    def sampled_points(self) -> tuple[int, ...]:
-        """Recorded iterations of a sampled run."""
-        shorter = self.budget.sweep_sampled if self.setting.sweep else 1
-        return schedule(self.budget.sampled[self.method] // shorter, self.points)
 
 
 @dataclass(frozen=True)
@@ -194,6 +194,8 @@ class Lineup:
         What is run with exact gradients alone in every setting.
     tuned, tuned_by : str
         The baseline whose steps are tuned, and the measure that decides.
+    stiffness : callable
+        By how much smaller steps have to be in a setting than in the default one.
     exact, sampled : callable
         Carry out a task; can be sent to another process.
     milliseconds : mapping of str to float
@@ -207,6 +209,7 @@ class Lineup:
     reference: str
     tuned: str
     tuned_by: str
+    stiffness: Callable[[Setting], float]
     exact: Callable[[Task], Series]
     sampled: Callable[[Task], Series]
     milliseconds: Mapping[str, float]
@@ -223,8 +226,10 @@ class Lineup:
         label: str = "",
     ) -> Job:
         """One run, whose key is ``setting/source/method``, or the label in place of the method."""
-        task = Task(f"{setting.name}/{source}/{label or method}", method, setting, budget, seed, stream)
-        points = task.strided[1] if source == "exact" else task.sampled_points
+        key = f"{setting.name}/{source}/{label or method}"
+        stiffness = max(1.0, self.stiffness(setting))
+        task = Task(key, method, setting, budget, seed, stream, stiffness)
+        _, points = task.exact_points() if source == "exact" else task.sampled_points
         weight = points[-1] * self.milliseconds[f"{source}/{method}"] * task.problems
         return Job(task.key, weight, functools.partial(getattr(self, source), task))
 

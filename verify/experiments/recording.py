@@ -6,7 +6,10 @@ that they follow the gradient flow: s iterations of step a are one of step s a u
 runs share an axis.  What a stride costs is seen where two of them are run beside each other.
 
 **Samples.**  The sampled algorithms run at the printed steps, horizons and batches; their iterates are
-evaluated as the exact ones are.  Steps of the environment are counted by the sampled code, for both.
+evaluated as the exact ones are.  Steps of the environment are counted by the sampled code, for both.  In
+the sweeps they have a stride as well: a step of s a with a batch of s N drifts as far per step of the
+environment as one of a with N, and its noise has the same variance per step of the environment, up to
+O(s a).
 """
 
 from collections.abc import Callable, Mapping

@@ -48,6 +48,7 @@ def sampled_series(
     *,
     seed: int,
     points: tuple[int, ...],
+    stride: int,
     seeds: tuple[int, ...],
     parameters: Mapping[str, Parameter],
 ) -> Series:
@@ -63,7 +64,9 @@ def sampled_series(
     seed : int
         Of the samples, with the key.
     points : tuple of int
-        Iterations at which to record, from 0 on.
+        Numbers of the algorithm's own iterations at which to record, from 0 on.
+    stride : int
+        How many printed iterations one of them stands for.
     seeds : tuple of int
     parameters : mapping
     """
@@ -84,4 +87,5 @@ def sampled_series(
                 )
             )
             steps.append(int(state.steps_p.max()))
-    return Series(key, parameters, seeds, points, tuple(steps), columns(rows))
+    iterations = tuple(stride * point for point in points)
+    return Series(key, parameters, seeds, iterations, tuple(steps), columns(rows))

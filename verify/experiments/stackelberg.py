@@ -60,18 +60,20 @@ MEASURES = (
     Measure("own_gap", "follower's gap to the algorithm's own companion"),
 )
 
+ALL = ("value", "bellman", "independent", "value-solved", "bellman-solved", "hypergradient")
 SMOKE = Budget(
     problems=3,
     tuning_problems=2,
     n_states=6,
-    stride=20,
-    exact=400,
-    sampled={"value": 20, "bellman": 20, "independent": 20},
+    exact=dict.fromkeys(ALL, 400),
+    exact_stride=20,
+    sampled=dict.fromkeys(ALL, 20),
+    sampled_stride=1,
     points=6,
-    sweep_stride=20,
-    sweep_exact=200,
+    sweep_exact=dict.fromkeys(ALL, 200),
+    sweep_exact_stride=20,
+    sweep_sampled_stride=4,
     sweep_points=6,
-    sweep_sampled=2,
     gammas=(0.5,),
     taus=(1.0,),
     strengths=(0.5, 4.0),
@@ -81,30 +83,35 @@ PAPER = Budget(
     problems=10,
     tuning_problems=5,
     n_states=100,
-    stride=20,
-    exact=40_000,
+    exact=dict.fromkeys(ALL, 40_000),
+    exact_stride=20,
     sampled={"value": 20_000, "bellman": 12_000, "independent": 40_000},
+    sampled_stride=1,
     points=31,
-    sweep_stride=50,
-    sweep_exact=20_000,
+    sweep_exact=dict.fromkeys(ALL, 20_000),
+    sweep_exact_stride=50,
+    sweep_sampled_stride=20,
     sweep_points=11,
-    sweep_sampled=4,
-    gammas=(0.5, 0.7, 0.8, 0.95, 0.99),
-    taus=(0.01, 0.03, 0.3, 1.0),
-    strengths=(0.25, 0.5, 2.0, 4.0, 8.0, 16.0),
-    steps=((0.25, 1.0, 4.0, 16.0), (0.25, 1.0, 4.0, 16.0)),
+    gammas=(0.5, 0.95, 0.99),
+    taus=(0.01, 0.3, 1.0),
+    strengths=(0.25, 4.0, 16.0),
+    steps=((0.25, 1.0, 4.0), (0.25, 1.0, 4.0)),
 )
 FULL = replace(
     PAPER,
     problems=20,
     tuning_problems=10,
-    stride=1,
-    exact=100_000,
+    exact=dict.fromkeys(ALL, 100_000),
+    exact_stride=1,
     sampled={"value": 100_000, "bellman": 60_000, "independent": 200_000},
     points=41,
-    sweep_stride=10,
-    sweep_exact=40_000,
-    sweep_sampled=5,
+    sweep_exact=dict.fromkeys(ALL, 100_000),
+    sweep_exact_stride=20,
+    sweep_sampled_stride=10,
+    gammas=(0.5, 0.7, 0.8, 0.95, 0.99),
+    taus=(0.01, 0.03, 0.3, 1.0),
+    strengths=(0.25, 0.5, 2.0, 4.0, 8.0, 16.0),
+    steps=((0.25, 1.0, 4.0, 16.0), (0.25, 1.0, 4.0, 16.0)),
 )
 BUDGETS = {"smoke": SMOKE, "paper": PAPER, "full": FULL}
 
@@ -157,23 +164,31 @@ def exact_algorithm(method: str, setting: Setting, game: StackelbergGame, stride
     return Pbrl(bilevel, penalty, (oracle,), Constant(step), Constant(setting.strength * LAMBDA[kind]))
 
 
-def sampled_algorithm(method: str, setting: Setting, game: StackelbergGame) -> Any:
-    """The sampled algorithm at the printed settings."""
+def sampled_algorithm(method: str, setting: Setting, game: StackelbergGame, stride: int) -> Any:
+    """The sampled algorithm, with steps and batches that are larger by the stride."""
     from sampled.algorithms import appendix_e
     from sampled.algorithms.bilevel import bilevel
     from sampled.algorithms.contract import Constant as Size
     from sampled.algorithms.independent_gradient import IndependentGradient as Independent
     from sampled.algorithms.steps import Descent
 
-    problem = bilevel(game)
+    problem, step = bilevel(game), stride * STEP
     if method == "independent":
-        leader, own = (Descent(Size(STEP * f)) for f in (setting.upper_step, setting.lower_step))
-        return Independent(problem, leader, own, appendix_e.VALUE.samples)
+        leader, own = (Descent(Size(step * f)) for f in (setting.upper_step, setting.lower_step))
+        samples = replace(appendix_e.VALUE, batch=stride * BATCH).samples
+        return Independent(problem, leader, own, samples)
     make, printed = {
         "value": (appendix_e.pbrl_value, appendix_e.VALUE),
         "bellman": (appendix_e.pbrl_bellman, appendix_e.BELLMAN),
     }[method]
-    return make(problem, replace(printed, strength=Size(setting.strength * LAMBDA[method])))
+    settings = replace(
+        printed,
+        batch=stride * BATCH,
+        rule=Descent(Size(step)),
+        inner_rate=Size(step),
+        strength=Size(setting.strength * LAMBDA[method]),
+    )
+    return make(problem, settings)
 
 
 def parameters(method: str, setting: Setting) -> dict[str, Parameter]:
@@ -192,7 +207,7 @@ def parameters(method: str, setting: Setting) -> dict[str, Parameter]:
 def exact(task: Task) -> Series:
     """A run with exact gradients."""
     game = games(task.setting, task.budget.n_states, task.seed, task.stream, task.problems)
-    stride, points = task.strided
+    stride, points = task.exact_points()
     algorithm = exact_algorithm(task.method, task.setting, game, stride)
     return exact_series(
         task.key,
@@ -212,21 +227,33 @@ def cost(method: str) -> int:
     kind = method.removesuffix("-solved")
     if kind == "hypergradient":
         return 0
-    return steps_of_an_iteration(sampled_algorithm(kind, DEFAULT, games(DEFAULT, 2, 0, 0, 1)))
+    return steps_of_an_iteration(sampled_algorithm(kind, DEFAULT, games(DEFAULT, 2, 0, 0, 1), 1))
 
 
 def sampled(task: Task) -> Series:
     """A run from samples."""
     game = games(task.setting, task.budget.n_states, task.seed, task.stream, task.problems)
+    stride, points = task.sampled_points
     return sampled_series(
         task.key,
-        sampled_algorithm(task.method, task.setting, game),
+        sampled_algorithm(task.method, task.setting, game, stride),
         functools.partial(measuring, game),
         seed=task.seed,
-        points=task.sampled_points,
+        points=points,
+        stride=stride,
         seeds=task.seeds,
-        parameters={**parameters(task.method, task.setting), "horizon": HORIZON, "batch": BATCH},
+        parameters={
+            **parameters(task.method, task.setting),
+            "horizon": HORIZON,
+            "batch": BATCH,
+            "stride": stride,
+        },
     )
+
+
+def stiffness(setting: Setting) -> float:
+    """Curvature relative to the default: long steps of the baseline, and lambda from four times on."""
+    return max(setting.upper_step, setting.lower_step, setting.strength / 4.0)
 
 
 LINEUP = Lineup(
@@ -236,6 +263,7 @@ LINEUP = Lineup(
     reference="hypergradient",
     tuned="independent",
     tuned_by="leader_value",
+    stiffness=stiffness,
     exact=exact,
     sampled=sampled,
     milliseconds={
