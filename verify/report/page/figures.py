@@ -9,6 +9,9 @@ from markupsafe import Markup
 from reference.errors import InputError
 
 SVG = "http://www.w3.org/2000/svg"
+SCALE = 1.45
+"""Pixels for a point: letters of 10 points are then as large as those of the page's tables."""
+
 XLINK = "http://www.w3.org/1999/xlink"
 
 SHAPES = frozenset({"path", "rect", "circle", "ellipse", "line", "polyline", "polygon", "image"})
@@ -45,12 +48,13 @@ def inline(path: Path, description: str) -> Markup:
         raise InputError(f"{path} is no SVG: its root is {root.tag}; a figure must be SVG")
     prefix = re.sub(r"\W", "-", f"{path.parent.name}-{path.stem}") + "-"
     _clean(root, prefix, path)
+    root.set("id", f"{prefix}figure")
     width, height = root.attrib.pop("width", ""), root.attrib.pop("height", "")
     if "viewBox" not in root.attrib:
         root.set("viewBox", f"0 0 {_points(width, path)} {_points(height, path)}")
-    root.attrib |= {"role": "img", "aria-label": description}
-    text = ET.tostring(root, encoding="unicode")
-    return Markup(text)
+    shown = float(root.attrib["viewBox"].split()[2]) * SCALE
+    root.attrib |= {"role": "img", "aria-label": description, "style": f"max-width: {shown:.0f}px"}
+    return Markup(ET.tostring(root, encoding="unicode"))
 
 
 def _points(length: str, path: Path) -> float:
@@ -69,7 +73,9 @@ def _clean(element: ET.Element, prefix: str, path: Path) -> None:
             _clean(child, prefix, path)
     element.tag = element.tag.partition("}")[2]
     if element.text is not None and element.tag == "style":
-        element.text = _local(element.text, prefix, path)
+        # Rules of a figure are for itself alone.
+        scoped = re.sub(r"(^|\})\s*([^{}]+)\{", rf"\1#{prefix}figure \2{{", element.text)
+        element.text = _local(scoped, prefix, path)
     for name, value in list(element.attrib.items()):
         del element.attrib[name]
         plain = name.rpartition("}")[2]

@@ -53,14 +53,15 @@ def table(
     numeric : sequence of int
         Columns that are set flush right.
     """
-    return _part("table", caption, heads, rows, numeric)
+    return part("table", caption, heads, rows, numeric)
 
 
 def figure(svg: Markup, caption: str | Markup) -> Markup:
     """Draw a plot with its caption."""
-    return _part("figure", svg, caption)
+    return part("figure", svg, caption)
 
 
-def _part(name: str, *arguments: Any) -> Markup:
+def part(name: str, *arguments: Any) -> Markup:
+    """Draw a part by the name of its macro."""
     drawn: Markup = getattr(environment().get_template("parts.html.j2").module, name)(*arguments)
     return drawn

@@ -37,17 +37,23 @@ def sentence(text: str) -> str:
     return text[:1].upper() + text[1:] if word.islower() and word.isalpha() and len(word) > 1 else text
 
 
+def short(number: float, digits: int) -> str:
+    """Return a number with some significant digits, and a power of ten if it is large or small."""
+    if not math.isfinite(number):
+        return "–" if math.isnan(number) else minus("∞" if number > 0.0 else "-∞")
+    mantissa, _, power = f"{number:.{digits - 1}e}".partition("e")
+    if number == 0.0 or -4 < int(power) < max(digits, 4):
+        decimals = max(digits - 1 - int(power), 0) if number else 0
+        return minus(f"{number:.{decimals}f}")
+    return f"{minus(mantissa)} · 10{str(int(power)).translate(RAISED)}"
+
+
 def ratio(margin: float | str | None) -> str:
     """Return a ratio to four decimals, rounded down below 1: what is not attained is not shown as if."""
-    if margin is None:
-        return "–"
-    number = float(margin)
-    if not math.isfinite(number):
-        return "∞"
+    number = float("nan" if margin is None else margin)
     if number == 0.0 or 1e-3 <= abs(number) < 1e4:
         return f"{math.floor(number * 1e4) / 1e4 if number < 1.0 else number:.4f}"
-    mantissa, _, power = f"{number:.1e}".partition("e")
-    return f"{mantissa} · 10" + str(int(power)).translate(RAISED)
+    return short(number, 2)
 
 
 def seconds(time: float) -> str:

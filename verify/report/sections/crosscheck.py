@@ -9,6 +9,7 @@ from verify.crosscheck.group import ROUTES
 from verify.report.page.contract import Material, Section
 from verify.report.page.mathematics import prose
 from verify.report.page.parts import table
+from verify.report.page.spelling import short
 
 INTRODUCTION = Markup(
     "<p>Every exact quantity by every independent route that applies. A cell is the worst error in "
@@ -56,7 +57,7 @@ def _cell(outcome: Mapping[str, Any], marks: Mapping[str, int]) -> Markup:
     good = outcome["status"] == "as expected"
     return Markup("<span{}>{}</span> <small>({}) #{}</small>").format(
         Markup("") if good else Markup(' class="bad"'),
-        f"{margin:.0e}".replace("-", "−"),
+        short(margin, 1),
         outcome["instances"],
         marks[outcome["instance"]],
     )
