@@ -23,7 +23,7 @@ from sampled.estimators.contract import Estimator
 from sampled.horizons import Fixed, Horizon
 from sampled.laws import Alias, RunningSums, Sampler, SamplerKind
 from sampled.processes import Decision, Process
-from sampled.simulator import rollouts
+from sampled.simulator import Dynamics, rollouts
 from sampled.sources import Counter, Source
 from sampled.trajectories import Trajectories
 from sampled.validation import whole
@@ -86,9 +86,11 @@ class Tally:
 
     steps_p: Tensor | int = 0
 
-    def add(self, trajectories: Trajectories) -> None:
-        """Count the steps of a batch."""
-        self.steps_p = trajectories.steps_p + self.steps_p
+    def add(self, trajectories: Trajectories, dynamics: Dynamics) -> None:
+        """Count the steps of a batch that followed the dynamics."""
+        counted = trajectories.cut or dynamics.absorbs
+        more = trajectories.steps_p if counted else trajectories.n * trajectories.horizon
+        self.steps_p = self.steps_p + more
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +154,7 @@ class MonteCarlo:
             together = [distinct[law] for law in laws]
             batches = draws(together, self.estimator.horizon, self.n, self.source, sampler=self.sampler)
             for batch, law in zip(batches, laws, strict=True):
-                self.tally.add(batch)
+                self.tally.add(batch, together[0].dynamics)
                 found[law] = batch
         return found
 
@@ -163,7 +165,7 @@ class MonteCarlo:
 
     def _draw(self, process: Process, horizon: Horizon) -> Trajectories:
         batch = draw(process, horizon, self.n, self.source, sampler=self.sampler)
-        self.tally.add(batch)
+        self.tally.add(batch, process.dynamics)
         return batch
 
     def pairs(self, process: Process, steps: int) -> Pairs:

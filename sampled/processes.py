@@ -61,12 +61,7 @@ class Decision:
 
     def paid(self, trajectories: Trajectories) -> Tensor:
         """The bonus of the states that were acted in, (P, N, H)."""
-        return trajectories.at_states(self.bonus_ps)[..., :-1]
-
-
-def _log(p: Tensor) -> Tensor:
-    """Logarithm of probabilities; 0 for what is impossible, which is enumerated but never drawn."""
-    return p.masked_fill(p == 0.0, 1.0).log()
+        return trajectories.at_decisions(self.bonus_ps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,13 +141,18 @@ class Process:
         bonus_pnh = self._read(trajectories, Decision.paid)
         return trajectories.at_actions(self.r_psj) + bonus_pnh
 
-    def score(self, trajectories: Trajectories) -> Tensor:
-        """Zero, with the gradient of log( pi(a_h|s_h) P(s_{h+1}|s_h, a_h) ); shape (P, N, H)."""
+    def ratio(self, trajectories: Trajectories) -> Tensor:
+        """One, with the derivatives of pi(a_h|s_h) P(s_{h+1}|s_h, a_h) over itself; (P, N, H)."""
         chance_pnh = self._read(trajectories, Decision.chosen)
         if self.P_psjt is not None:
             chance_pnh = chance_pnh * trajectories.at_transitions(self.P_psjt)
-        log_pnh = _log(chance_pnh)
-        return log_pnh - log_pnh.detach()
+        # What is impossible is enumerated, but never drawn: nothing may become infinite there.
+        tiny = torch.finfo(chance_pnh.dtype).tiny
+        return chance_pnh / chance_pnh.detach().clamp(min=tiny)
+
+    def score(self, trajectories: Trajectories) -> Tensor:
+        """Zero, with the gradient of log( pi(a_h|s_h) P(s_{h+1}|s_h, a_h) ); shape (P, N, H)."""
+        return self.ratio(trajectories) - 1.0
 
     def _read(
         self, trajectories: Trajectories, read: Callable[[Decision, Trajectories], Tensor]

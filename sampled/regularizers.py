@@ -25,13 +25,19 @@ class Regularizer(Protocol):
         ...
 
 
+def _entropy_terms(pi_psa: Tensor) -> Tensor:
+    """p log p, zero at zero; the derivative there is log of the smallest number, and large."""
+    # Faster than xlogy, forwards and backwards.
+    return pi_psa * pi_psa.clamp(min=torch.finfo(pi_psa.dtype).tiny).log()
+
+
 @dataclass(frozen=True)
 class NegativeEntropy:
     """h(p) = sum p log p."""
 
     def value(self, pi_psa: Tensor) -> Tensor:
         """Between -log A and 0."""
-        return torch.xlogy(pi_psa, pi_psa).sum(-1)
+        return _entropy_terms(pi_psa).sum(-1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +54,7 @@ class KLDivergence:
 
     def value(self, pi_psa: Tensor) -> Tensor:
         """Zero at the reference, positive elsewhere."""
-        return (torch.xlogy(pi_psa, pi_psa) - pi_psa * self.log_reference_psa).sum(-1)
+        return (_entropy_terms(pi_psa) - pi_psa * self.log_reference_psa).sum(-1)
 
 
 @dataclass(frozen=True)

@@ -261,6 +261,7 @@ def rollouts(
     shape = (problems, n) if walks == 1 else (walks, problems, n)
     states_hm = torch.empty((steps + 1, lanes), dtype=INDEX, device=dynamics.device)
     actions_hm = torch.empty_like(states_hm[:-1])
+    state_at, action_at = states_hm.unbind(), actions_hm.unbind()
 
     walk_m = torch.arange(walks * problems, device=dynamics.device).repeat_interleave(
         n, output_size=lanes
@@ -276,17 +277,17 @@ def rollouts(
             words = list(source.words((count, *shape)).flatten(1).unbind())[::-1]
         if h == 0:
             state_m = dynamics.start.draw(problem_m, words.pop())
-            states_hm[0] = state_m
+            state_at[0].copy_(state_m)
         chosen = start if h == 0 else policy
         row_m = state_m + table_m
         action_m = chosen[0].draw(row_m, words.pop())
         for player in chosen[1:]:
             action_m = torch.add(player.draw(row_m, words.pop()), action_m, alpha=player.outcomes)
-        actions_hm[h] = action_m
+        action_at[h].copy_(action_m)
         if walks > 1:
             row_m = state_m + base_m
         state_m = dynamics.kernel.draw(torch.add(action_m, row_m, alpha=joint), words.pop())
-        states_hm[h + 1] = state_m
+        state_at[h + 1].copy_(state_m)
     return [
         Trajectories(
             states_pnh,

@@ -8,7 +8,7 @@ Flood 2014), a bijection of {0, ..., 2^64 - 1},
 
     mix(z) = z3,    z1 = (z xor z >> 30) m1,   z2 = (z1 xor z1 >> 27) m2,   z3 = z2 xor z2 >> 31,
 
-word number i of a problem with key c in stream k is the upper 62 bits of mix(mix(mix(c) + k g) + i g):
+word number i of a problem with key c in stream k is the upper 62 bits of mix(mix(c + k g) + i g):
 a function of (c, k, i) alone, the same on every device, whatever was drawn before and beside it.
 """
 
@@ -145,7 +145,7 @@ class Counter:
             raise InputError("key_p must be a tensor (problem,) of int64: see sampled.algorithms.keys")
         offset = whole("stream", stream, low=0) * _GOLDEN % (1 << 64)
         signed = offset - (1 << 64) if offset >> 63 else offset
-        self._base_p1 = _mixed(_mixed(key_p.clone()).add_(signed)).unsqueeze(-1)
+        self._base_p1 = _mixed(key_p + signed).unsqueeze(-1)
         self._next = 0
 
     @property

@@ -127,7 +127,7 @@ class Trajectories:
         A regularised value goes on collecting its regulariser in a terminal state, so estimators of
         it mask by ``mask_pnh``; this one is for the steps of an environment that ends there.
         """
-        return self.mask_pnh & ~self.at_states(self.terminal_ps)[..., :-1]
+        return self.mask_pnh & ~self.at_decisions(self.terminal_ps)
 
     @property
     def steps_p(self) -> Tensor:
@@ -168,7 +168,27 @@ class Trajectories:
             If the table has another shape or device.
         """
         self._fits("table_ps", table_ps, (self.problems, self.n_states))
-        return _read(table_ps.reshape(-1), self._state_rows_pnh)
+        return self._read(table_ps, self._rows_hm)
+
+    def at_decisions(self, table_ps: Tensor) -> Tensor:
+        """Read a function of the state where actions were chosen: all states but the last.
+
+        Parameters
+        ----------
+        table_ps : (P, S)
+            Of any dtype; differentiable.
+
+        Returns
+        -------
+        (P, N, H)
+
+        Raises
+        ------
+        InputError
+            If the table has another shape or device.
+        """
+        self._fits("table_ps", table_ps, (self.problems, self.n_states))
+        return self._read(table_ps, self._rows_hm[:-1])
 
     def at_own_actions(self, player: int, table_psa: Tensor) -> Tensor:
         """Read a function of state and one player's own action along the trajectories.
@@ -190,8 +210,7 @@ class Trajectories:
         """
         n = self.n_actions[player]
         self._fits("table_psa", table_psa, (self.problems, self.n_states, n))
-        row_pnh = self._state_rows_pnh[..., :-1]
-        return _read(table_psa.reshape(-1), torch.add(self.each_action_pnh[player], row_pnh, alpha=n))
+        return self._read(table_psa, self._own_rows_hm[player])
 
     def at_actions(self, table_psj: Tensor) -> Tensor:
         """Read a function of state and actions along the trajectories.
@@ -211,7 +230,8 @@ class Trajectories:
         InputError
             If the table has another shape or device.
         """
-        return _read(self._of_actions(table_psj).reshape(-1), self._pairs(table_psj))
+        table_psj = self._of_actions(table_psj)
+        return self._read(table_psj, self._pairs(table_psj))
 
     def at_transitions(self, table_psjt: Tensor) -> Tensor:
         """Read a function of state, actions and next state along the trajectories.
@@ -232,8 +252,8 @@ class Trajectories:
         """
         full = (self.problems, self.n_states, *self.n_actions, self.n_states)
         self._fits("table_psjt", table_psjt, full)
-        index_pnh = (self._pairs(table_psjt) * self.n_states).add_(self.states_pnh[..., 1:])
-        return _read(table_psjt.reshape(-1), index_pnh)
+        after_hm = _stored(self.states_pnh[..., 1:])
+        return self._read(table_psjt, (self._pairs(table_psjt) * self.n_states).add_(after_hm))
 
     def _of_actions(self, table_psj: Tensor) -> Tensor:
         """The table with axes of length one expanded, checked."""
@@ -248,25 +268,41 @@ class Trajectories:
     def _pairs(self, table: Tensor) -> Tensor:
         """Index of (problem, state, joint action) at each step, wide enough for the table."""
         if table.numel() <= torch.iinfo(INDEX).max:
-            return self._pairs_pnh
-        row = self._state_rows_pnh[..., :-1].to(torch.int64)
-        return torch.add(self.actions_pnh, row, alpha=prod(self.n_actions))
+            return self._pairs_hm
+        row_hm = self._rows_hm[:-1].to(torch.int64)
+        return torch.add(_stored(self.actions_pnh), row_hm, alpha=prod(self.n_actions))
+
+    # Indices of rows in the order in which steps are stored, (H, P N); made when first needed.
 
     @cached_property
-    def _pairs_pnh(self) -> Tensor:
-        row_pnh = self._state_rows_pnh[..., :-1]
-        return torch.add(self.actions_pnh, row_pnh, alpha=prod(self.n_actions))
-
-    @cached_property
-    def _state_rows_pnh(self) -> Tensor:
-        return self._rows(self.states_pnh, self.n_states)
-
-    def _rows(self, index_pnh: Tensor, size: int) -> Tensor:
-        """Index into the flattened axes (problem, index)."""
+    def _rows_hm(self) -> Tensor:
+        """Of (problem, state), (H + 1, P N)."""
+        state_hm = _stored(self.states_pnh)
         if self.problems == 1:
-            return index_pnh
-        base = torch.arange(self.problems, dtype=INDEX, device=self.device) * size
-        return index_pnh + base.view(-1, 1, 1)
+            return state_hm
+        last = self.problems * self.n_states
+        base_p = torch.arange(0, last, self.n_states, dtype=INDEX, device=self.device)
+        return (state_hm.view(-1, self.problems, self.n) + base_p.unsqueeze(-1)).flatten(1)
+
+    @cached_property
+    def _pairs_hm(self) -> Tensor:
+        """Of (problem, state, joint action)."""
+        actions_hm = _stored(self.actions_pnh)
+        return torch.add(actions_hm, self._rows_hm[:-1], alpha=prod(self.n_actions))
+
+    @cached_property
+    def _own_rows_hm(self) -> tuple[Tensor, ...]:
+        """Of (problem, state, own action), of each player."""
+        if len(self.n_actions) == 1:
+            return (self._pairs_hm,)
+        row_hm = self._rows_hm[:-1]
+        each = zip(self.each_action_pnh, self.n_actions, strict=True)
+        return tuple(torch.add(_stored(own), row_hm, alpha=n) for own, n in each)
+
+    def _read(self, table: Tensor, index_hm: Tensor) -> Tensor:
+        """Entries of a table at its rows; (P, N, steps), in the order in which steps are stored."""
+        found = table.reshape(-1).index_select(0, index_hm.reshape(-1))
+        return found.view(-1, self.problems, self.n).permute(1, 2, 0)
 
     def _fits(self, name: str, table: Tensor, shape: tuple[int, ...]) -> None:
         if tuple(table.shape) != shape:
@@ -278,7 +314,6 @@ class Trajectories:
             one_device(**{name: table, "trajectories": self.actions_pnh})
 
 
-def _read(flat: Tensor, index_pnh: Tensor) -> Tensor:
-    """Entries of a flat table, with the axes of the index; in the order in which steps are stored."""
-    index_hpn = index_pnh.movedim(-1, 0)
-    return flat.index_select(0, index_hpn.reshape(-1)).view(index_hpn.shape).movedim(0, -1)
+def _stored(index_pnh: Tensor) -> Tensor:
+    """(P, N, steps) as (steps, P N)."""
+    return index_pnh.permute(2, 0, 1).flatten(1)

@@ -12,7 +12,7 @@ from sampled.algorithms.contract import State
 from sampled.domains import Domain
 from sampled.errors import InputError
 from sampled.expectations import Expectation, Term, combined
-from sampled.laws import InverseCdf, SamplerKind
+from sampled.laws import Alias, SamplerKind
 from sampled.maps import PolicyMap, SoftmaxPolicy
 from sampled.objectives import incentive_design, reward_shaping, rlhf, stackelberg
 from sampled.objectives.contract import Objective
@@ -276,7 +276,7 @@ def bilevel(
     policy: PolicyMap = SOFTMAX,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float64,
-    sampler: SamplerKind = InverseCdf,
+    sampler: SamplerKind = Alias,
 ) -> Bilevel[Any]:
     """Return the bilevel problem of tensors of an application of ``reference``.
 

@@ -72,10 +72,10 @@ class Dice:
         """Return the discounted sum times the ratios."""
         of_steps(trajectories, self.steps)
         weight_h, paid_pnh = discounted_earnings(trajectories, process, process.gamma)
-        score_pnh = process.score(trajectories)
-        total_pn = (paid_pnh * score_pnh.cumsum(-1).exp()).sum(-1)
+        ratio_pnh = process.ratio(trajectories)
+        total_pn = (paid_pnh * ratio_pnh.cumprod(-1)).sum(-1)
         baseline = self.baseline(trajectories, weight_h, to_go(paid_pnh.detach()))
-        return total_pn + (baseline * (1.0 - score_pnh.exp())).sum(-1)
+        return total_pn + (baseline * (1.0 - ratio_pnh)).sum(-1)
 
 
 def _variants(steps: int, values_ps: Tensor) -> Mapping[str, Estimator]:
