@@ -283,17 +283,21 @@ def _curve(curve: Curve, request: Request, data: Data) -> dict[str, Any]:
     }
 
 
-def tables(found: Sequence[Finding], data: Data) -> str:
-    """All verdicts as Markdown, a table per source and measure."""
-    parts = []
+def tables(plan: Plan, found: Sequence[Finding], data: Data) -> str:
+    """Final values of the featured settings, then all verdicts, as Markdown."""
+    measures = [measure.name for measure in plan.measures]
+    parts = [
+        f"**Final values: {setting}**\n\n{findings.finals(data, measures, setting)}\n"
+        for setting in plan.featured
+    ]
     for source in dict.fromkeys(f.claim.place.rsplit("/", 1)[1] for f in found):
         own = [f for f in found if f.claim.place.endswith(f"/{source}")]
         for measure in dict.fromkeys(f.claim.measure for f in own):
             chosen = [f for f in own if f.claim.measure == measure]
             places = list(dict.fromkeys(f.claim.place for f in chosen))
-            seeds = len(next(iter(data.values())).seeds)
             parts.append(
-                f"**{source}, {measure}** ({seeds} seeds)\n\n{findings.table(chosen, places)}\n"
+                f"**Verdicts, {source}: {measure}** ({chosen[0].test.n} pairs)\n\n"
+                f"{findings.table(chosen, places)}\n"
             )
     return "\n".join(parts)
 
@@ -321,7 +325,7 @@ def products(plan: Plan, data: Data) -> dict[str, str]:
     return {
         CURVES: dumps(curves(plan, data)),
         FINDINGS: dumps(judged(plan.claims, data)),
-        TABLES: tables(found, data),
+        TABLES: tables(plan, found, data),
         **{f"{figure.name}.svg": drawing.svg(figure, data) for figure in plan.figures},
     }
 

@@ -228,6 +228,8 @@ class Plan:
         Each returns jobs, given the series of all stages before.
     claims : tuple of Claim
     figures : tuple of Figure
+    featured : tuple of str
+        Settings whose final values are tabled.
     assumptions : mapping of str to str
         What the paper does not state and this experiment assumes.
     """
@@ -236,6 +238,7 @@ class Plan:
     stages: tuple[Stage, ...]
     claims: tuple[Claim, ...]
     figures: tuple[Figure, ...]
+    featured: tuple[str, ...] = ()
     assumptions: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from reference.validation import Array
-from verify.experiments.contract import Above, Claim, Data, Vanishes
+from verify.experiments.contract import Above, Claim, Data, Series, Vanishes
 from verify.experiments.paired import LEVEL, Paired, holm, paired
 
 HOLDS, REVERSED, STAYS, UNDECIDED = "holds", "reversed", "stays", "undecided"
@@ -95,12 +95,16 @@ def table(findings: Sequence[Finding], places: Sequence[str]) -> str:
     """Verdicts as Markdown: a row per place, a column per claim."""
     names = list(dict.fromkeys(f.claim.name for f in findings if f.claim.place in places))
     cells = {(f.claim.place, f.claim.name): _cell(f) for f in findings}
-    rows = [["setting", *names]]
-    rows += [
+    rows = [
         [place.rsplit("/", 1)[0], *(cells.get((place, name), "") for name in names)] for place in places
     ]
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    lines.insert(1, "|" + "---|" * len(rows[0]))
+    return markdown(["setting", *names], rows)
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table."""
+    lines = ["| " + " | ".join(row) + " |" for row in (head, *rows)]
+    lines.insert(1, "|" + "---|" * len(head))
     return "\n".join(lines)
 
 
@@ -109,3 +113,36 @@ def _cell(finding: Finding) -> str:
     if isinstance(claim, Vanishes):
         return f"{finding.verdict} ({100.0 * (claim.threshold - test.mean):.1f} %)"
     return f"{finding.verdict} ({test.mean:+.3g})"
+
+
+def finals(data: Data, measures: Sequence[str], setting: str) -> str:
+    """Final values of a setting as Markdown, with the length of the runs and how flat they end.
+
+    A cell is the mean over seeds and its standard error.  ``still moves`` is the change of the first
+    measure's mean from the second last to the last fifth of the run, in percent of its range.
+    """
+    rows = []
+    for series in data.values():
+        if series.key.rsplit("/", 2)[0] != setting:
+            continue
+        row = [series.key.split("/", 1)[1], _spelled(series), f"{series.iterations[-1]:,}"]
+        row += [f"{series.steps[-1]:,}" if series.steps[-1] else ""]
+        for measure in measures:
+            if measure in series.values:
+                last = series.tail(measure)
+                row.append(f"{last.mean():.4g} ± {last.std(ddof=1) / len(last) ** 0.5:.2g}")
+            else:
+                row.append("")
+        rows.append([*row, f"{100.0 * series.drift(measures[0]):.1f} %"])
+    return markdown(
+        ["run", "parameters", "iterations", "environment steps", *measures, "still moves"], rows
+    )
+
+
+def _spelled(series: Series) -> str:
+    hidden = {"gamma", "tau", "rho", "horizon", "batch"}
+    return ", ".join(
+        f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}"
+        for k, v in series.parameters.items()
+        if k not in hidden
+    )

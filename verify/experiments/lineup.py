@@ -35,7 +35,9 @@ class Budget:
         The same in the sweeps, whose sampled runs are as long.
     gammas, taus, strengths : tuples of float
         What is swept beside the default; a strength is a factor of the printed lambda.
-    steps : tuple of float
+    exact_only : set of str
+        Names of settings without sampled runs.
+    steps : two tuples of float
         Factors of the printed step that are tried for either step of the baseline.
     """
 
@@ -54,6 +56,7 @@ class Budget:
     gammas: tuple[float, ...]
     taus: tuple[float, ...]
     strengths: tuple[float, ...]
+    exact_only: frozenset[str]
     steps: tuple[tuple[float, ...], tuple[float, ...]]
 
 
@@ -99,11 +102,20 @@ def strengths(budget: Budget) -> tuple[Setting, ...]:
     return tuple(Setting(f"lambda x {s:g}", strength=s) for s in budget.strengths)
 
 
-def along(name: str, budget: Budget) -> tuple[str, ...]:
+def sources(setting: Setting, budget: Budget) -> tuple[str, ...]:
+    """From samples, if the budget has that, and with exact gradients."""
+    return ("exact",) if setting.name in budget.exact_only else ("sampled", "exact")
+
+
+def along(name: str, source: str, budget: Budget) -> tuple[str, ...]:
     """Names of the settings along one parameter, in its order, the default among them."""
     settings = [CENTRE, *environments(budget), *strengths(budget)]
     default = getattr(CENTRE, name)
-    own = [s for s in settings if s is CENTRE or getattr(s, name) != default]
+    own = [
+        s
+        for s in settings
+        if (s is CENTRE or getattr(s, name) != default) and source in sources(s, budget)
+    ]
     return tuple(s.name for s in sorted(own, key=lambda s: float(getattr(s, name))))
 
 
@@ -234,38 +246,43 @@ class Lineup:
         return Job(task.key, weight, functools.partial(getattr(self, source), task))
 
     def first(self, budget: Budget, seed: int, _data: Data) -> tuple[Job, ...]:
-        """All but what needs tuned steps."""
-        return tuple(self._first(budget, seed))
-
-    def _first(self, budget: Budget, seed: int) -> Iterator[Job]:
+        """The default setting, and the trials of steps."""
         job = functools.partial(self.job, budget=budget, seed=seed)
-        for setting in (DEFAULT, CENTRE, *environments(budget)):
-            for method in self.printed:
-                yield job("exact", method, setting)
-                yield job("sampled", method, setting)
-            yield job("exact", self.reference, setting)
-        for setting in (CENTRE, *strengths(budget)):
-            for method in self.solved:
-                yield job("exact", method, setting)
-        for setting in strengths(budget):
-            for method in self.strengthened:
-                yield job("exact", method, setting)
-                yield job("sampled", method, setting)
-        for setting in trials(budget):
-            for source in ("exact", "sampled"):
-                yield job(source, self.tuned, setting, stream=TUNING, label=trial(setting))
+        default = [job(s, m, DEFAULT) for s in sources(DEFAULT, budget) for m in self.printed]
+        reference = job("exact", self.reference, DEFAULT)
+        tried = [
+            job(source, self.tuned, setting, stream=TUNING, label=trial(setting))
+            for setting in trials(budget)
+            for source in ("exact", "sampled")
+        ]
+        return (*default, reference, *tried)
 
     def second(self, budget: Budget, seed: int, data: Data) -> tuple[Job, ...]:
-        """The baseline with the steps that served it best on the instances for tuning."""
-        jobs = []
+        """The baseline with the steps that served it best in the trials, and the sweeps."""
+        tuned = []
         for source in ("exact", "sampled"):
             means = {
                 setting: float(data[f"tuning/{source}/{trial(setting)}"].tail(self.tuned_by).mean())
                 for setting in trials(budget)
             }
             best = replace(max(means, key=means.__getitem__), name="default", sweep=False)
-            jobs.append(self.job(source, self.tuned, best, budget, seed, label="tuned"))
-        return tuple(jobs)
+            tuned.append(self.job(source, self.tuned, best, budget, seed, label="tuned"))
+        return (*tuned, *self._sweeps(budget, seed))
+
+    def _sweeps(self, budget: Budget, seed: int) -> Iterator[Job]:
+        job = functools.partial(self.job, budget=budget, seed=seed)
+        for setting in (CENTRE, *environments(budget)):
+            for source in sources(setting, budget):
+                for method in self.printed:
+                    yield job(source, method, setting)
+            yield job("exact", self.reference, setting)
+        for setting in (CENTRE, *strengths(budget)):
+            for method in self.solved:
+                yield job("exact", method, setting)
+        for setting in strengths(budget):
+            for source in sources(setting, budget):
+                for method in self.strengthened:
+                    yield job(source, method, setting)
 
     def stages(self, budget: Budget, seed: int) -> tuple[Callable[[Data], tuple[Job, ...]], ...]:
         """All jobs."""

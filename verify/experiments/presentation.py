@@ -12,6 +12,7 @@ from verify.experiments.lineup import (
     Setting,
     along,
     environments,
+    sources,
     strengths,
 )
 
@@ -96,7 +97,7 @@ def claims(
         return f"{own.name}/{source}/{method}"
 
     for setting in (DEFAULT, CENTRE, *environments(budget), *strengths(budget)):
-        for source in SOURCES:
+        for source in sources(setting, budget):
             place = f"{setting.name}/{source}"
             for finding in (*findings, *(tuned if setting == DEFAULT else ())):
                 for measure in (look.shown, look.decisive):
@@ -144,7 +145,7 @@ def over_environments(
     lineup: Lineup, look: Look, name: str, symbol: str, budget: Budget, baseline: str, *, log: bool
 ) -> Figure:
     """Final values along gamma or tau, relative to a baseline in the same setting."""
-    settings = along(name, budget)
+    settings = {source: along(name, source, budget) for source in SOURCES}
 
     def curves(measure: str) -> Iterator[Curve]:
         relative = measure != look.gap
@@ -155,11 +156,11 @@ def over_environments(
             yield Curve(
                 look.label(method, source),
                 measure,
-                tuple(f"{s}/{source}/{method}" for s in settings),
+                tuple(f"{s}/{source}/{method}" for s in settings[source]),
                 name,
                 look.colours[method],
                 source == "exact",
-                tuple(f"{s}/{source}/{baseline}" for s in settings) if relative else (),
+                tuple(f"{s}/{source}/{baseline}" for s in settings[source]) if relative else (),
             )
 
     above = f"% above {look.labels[baseline]}"
@@ -182,7 +183,7 @@ def over_environments(
 
 def over_strength(lineup: Lineup, look: Look, budget: Budget) -> Figure:
     """Final values along lambda, with companions of the printed accuracy and with exact ones."""
-    settings = along("strength", budget)
+    settings = {source: along("strength", source, budget) for source in SOURCES}
     chosen = [(m, s) for m in lineup.strengthened for s in SOURCES]
     chosen += [(m, "exact") for m in lineup.solved]
 
@@ -191,7 +192,7 @@ def over_strength(lineup: Lineup, look: Look, budget: Budget) -> Figure:
             yield Curve(
                 look.label(method, source),
                 measure,
-                tuple(f"{s}/{source}/{method}" for s in settings),
+                tuple(f"{s}/{source}/{method}" for s in settings[source]),
                 "lambda",
                 look.colours[method],
                 source == "exact",

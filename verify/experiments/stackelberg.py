@@ -35,7 +35,7 @@ from reference.problems.stackelberg import StackelbergGame
 from reference.problems.structure import stack
 from reference.validation import Array
 from verify.experiments.contract import Experiment, Measure, Parameter, Plan, Series
-from verify.experiments.lineup import DEFAULT, Budget, Lineup, Setting, Task
+from verify.experiments.lineup import CENTRE, DEFAULT, Budget, Lineup, Setting, Task
 from verify.experiments.presentation import (
     Finding,
     Look,
@@ -77,6 +77,7 @@ SMOKE = Budget(
     gammas=(0.5,),
     taus=(1.0,),
     strengths=(0.5, 4.0),
+    exact_only=frozenset({"lambda x 4"}),
     steps=((1.0, 4.0), (1.0,)),
 )
 PAPER = Budget(
@@ -84,17 +85,18 @@ PAPER = Budget(
     tuning_problems=5,
     n_states=100,
     exact=dict.fromkeys(ALL, 40_000),
-    exact_stride=20,
+    exact_stride=50,
     sampled={"value": 20_000, "bellman": 12_000, "independent": 40_000},
     sampled_stride=1,
     points=31,
     sweep_exact=dict.fromkeys(ALL, 20_000),
-    sweep_exact_stride=50,
+    sweep_exact_stride=100,
     sweep_sampled_stride=20,
     sweep_points=11,
     gammas=(0.5, 0.95, 0.99),
     taus=(0.01, 0.3, 1.0),
     strengths=(0.25, 4.0, 16.0),
+    exact_only=frozenset({"gamma=0.95", "tau=0.3", "lambda x 0.25", "lambda x 16"}),
     steps=((0.25, 1.0, 4.0), (0.25, 1.0, 4.0)),
 )
 FULL = replace(
@@ -111,6 +113,7 @@ FULL = replace(
     gammas=(0.5, 0.7, 0.8, 0.95, 0.99),
     taus=(0.01, 0.03, 0.3, 1.0),
     strengths=(0.25, 0.5, 2.0, 4.0, 8.0, 16.0),
+    exact_only=frozenset(),
     steps=((0.25, 1.0, 4.0, 16.0), (0.25, 1.0, 4.0, 16.0)),
 )
 BUDGETS = {"smoke": SMOKE, "paper": PAPER, "full": FULL}
@@ -252,8 +255,8 @@ def sampled(task: Task) -> Series:
 
 
 def stiffness(setting: Setting) -> float:
-    """Curvature relative to the default: long steps of the baseline, and lambda from four times on."""
-    return max(setting.upper_step, setting.lower_step, setting.strength / 4.0)
+    """Curvature relative to the default: long steps of the baseline, and lambda from twice on."""
+    return max(setting.upper_step, setting.lower_step, setting.strength / 2.0)
 
 
 LINEUP = Lineup(
@@ -347,6 +350,7 @@ def plan(budget: str, seed: int) -> Plan:
             over_environments(LINEUP, LOOK, "tau", "τ", chosen, "independent", log=True),
             over_strength(LINEUP, LOOK, chosen),
         ),
+        (DEFAULT.name, CENTRE.name),
         ASSUMPTIONS,
     )
 
