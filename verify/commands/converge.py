@@ -66,11 +66,12 @@ def _carried_out(folder: "Folder", jobs: int | None) -> "tuple[dict[str, Any], l
     import joblib  # type: ignore[import-untyped]  # joblib ships no types
 
     from verify.contract import Status
+    from verify.converge import units
     from verify.converge.carry_out import carry_out
     from verify.report import tables
 
     errors = []
-    running = carry_out(folder, jobs or int(joblib.cpu_count()))
+    running = carry_out(folder, jobs or int(joblib.cpu_count()), units.units)
     try:
         with tables.progress() as bar:
             task = bar.add_task("", total=None)

@@ -18,7 +18,7 @@ from reference.errors import InputError
 from verify import runner
 from verify.contract import Check, Context, Level, Outcome, Status
 from verify.converge import document
-from verify.converge.units import Unit, units
+from verify.converge.units import Unit
 from verify.leaves import deferred
 from verify.report import files
 from verify.report.run import Origin
@@ -133,7 +133,7 @@ def perform(name: str, parts: str, found: Units, context: Context) -> tuple[Outc
 
 
 def carry_out(
-    folder: Folder, jobs: int, found: Units = units
+    folder: Folder, jobs: int, found: Units
 ) -> Generator[tuple[int, int, str, tuple[Outcome, ...]], None, dict[str, Any]]:
     """Make what is missing; yields how many are done and of how many, and the last one's outcomes.
 

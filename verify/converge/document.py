@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.resources
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -119,9 +120,10 @@ def _exponents(counts: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
             runs = [run for run in counts if run["kind"] == kind.key and run["start"] == start]
             for metric in ("iterations", "best"):
                 fits = list(_fitted(runs, metric))
-                if len(fits) < 2:
+                if len(fits) < 3:
                     continue
                 in_lambda, in_eps = np.array(fits).T
+                last = np.array(list(_last(runs, metric)))
                 yield {
                     "kind": kind.key,
                     "start": start,
@@ -129,6 +131,7 @@ def _exponents(counts: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
                     "members": len(fits),
                     "lambda": mean(in_lambda).document(),
                     "one_over_eps": mean(in_eps).document(),
+                    "lambda_in_the_end": mean(last).document() if len(last) > 1 else None,
                 }
 
 
@@ -149,6 +152,20 @@ def _fitted(runs: Sequence[dict[str, Any]], metric: str) -> Iterator[tuple[float
         except InputError:  # all at one lambda, or at one eps
             continue
         yield in_lambda.value, in_eps.value
+
+
+def _last(runs: Sequence[dict[str, Any]], metric: str) -> Iterator[float]:
+    """Exponent of lambda between the two largest, at each member's smallest eps with two counts."""
+    for member in range(max((run["members"] for run in runs), default=0)):
+        counted: dict[float, list[tuple[float, int]]] = {}
+        for run in runs:
+            for entry in run["counts"]:
+                if (entry[metric][member] or 0) >= LEAST:
+                    counted.setdefault(entry["eps"], []).append((run["lambda"], entry[metric][member]))
+        enough = [eps for eps, pairs in counted.items() if len(pairs) > 1]
+        if enough:
+            (low, first), (high, second) = sorted(counted[min(enough)])[-2:]
+            yield math.log(second / first) / math.log(high / low)
 
 
 def _work(counts: Sequence[dict[str, Any]], inner: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -177,8 +194,9 @@ def _work(counts: Sequence[dict[str, Any]], inner: Sequence[dict[str, Any]]) -> 
 
 
 def dumps(content: dict[str, Any]) -> str:
-    """Return a document as JSON text."""
-    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    """Return a document as JSON text, with lists of numbers in one line."""
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+    return re.sub(r"\[[-\d.e+,\snul]*\]", lambda found: " ".join(found[0].split()), text) + "\n"
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -160,7 +160,8 @@ def _iterations(content: dict[str, Any]) -> Figure:
         _slope(ax, power)
         ax.set_ylabel("iterations")
         ax.legend(loc="upper left")
-        ax.margins(y=0.35)
+        low, high = ax.get_ylim()
+        ax.set_ylim(low, high * (high / low) ** 0.6)
         ticks = sorted({run["lambda"] for run in content["iterations"]})
         ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks], minor=False)
         ax.set_xticks([], minor=True)
@@ -169,7 +170,7 @@ def _iterations(content: dict[str, Any]) -> Figure:
 
 
 def _counted(content: dict[str, Any], kind: str, start: str) -> Iterator[tuple[float, float, float]]:
-    """(lambda, geometric mean of K, eps) at the eps where most lambdas are complete, and smallest."""
+    """(lambda, geometric mean of K, eps) at the smallest eps where at most one lambda is incomplete."""
     runs = [run for run in content["iterations"] if (run["kind"], run["start"]) == (kind, start)]
     complete: dict[float, list[tuple[float, float, float]]] = {}
     for run in runs:
@@ -178,7 +179,8 @@ def _counted(content: dict[str, Any], kind: str, start: str) -> Iterator[tuple[f
                 mean = float(np.exp(np.mean(np.log(entry["iterations"]))))
                 complete.setdefault(entry["eps"], []).append((run["lambda"], mean, entry["eps"]))
     if complete:
-        yield from max(complete.items(), key=lambda item: (len(item[1]), -item[0]))[1]
+        most = max(len(points) for points in complete.values())
+        yield from min((eps, points) for eps, points in complete.items() if len(points) >= most - 1)[1]
 
 
 def _slope(ax: Axes, power: int) -> None:
@@ -194,25 +196,28 @@ def _slope(ax: Axes, power: int) -> None:
 
 
 def _inner(content: dict[str, Any]) -> Figure:
-    figure, (ax,) = _panels(["Until 20 λ² error² ≤ ε_orac"], 3.6)
-    for run in content["inner"]:
-        colour, marker = STYLES[run["kind"]]
-        for key, dash, shape in (("steps", "", marker), ("proved", "--", "")):
-            most = [max((T for T in row if T is not None), default=math.nan) for row in run[key]]
-            ax.semilogx(run["quotients"], most, linestyle=dash or "none", marker=shape, color=colour)
-    ax.set_xlabel("λ² / ε_orac")
-    ax.set_ylabel("steps of mirror descent")
-    handles = [
-        Line2D([], [], color=STYLES[kind.key][0], marker=STYLES[kind.key][1], linestyle="none")
-        for kind in KINDS
-    ]
-    handles.append(Line2D([], [], color=GREY, linestyle="--"))
-    figure.legend(
-        handles=handles,
-        labels=[*(kind.title for kind in KINDS), "proved"],
-        loc="outside upper center",
-        ncols=2,
+    figure, (ax,) = _panels(
+        [r"Until $20\,\lambda^2\,\mathrm{error}^2\leq\epsilon_{\mathrm{orac}}$"], 3.6
     )
+    dashes: dict[str, Dash] = {VALUE.key: "--", BELLMAN.key: ":", NIKAIDO_ISODA.key: "-."}
+    sizes = {VALUE.key: 10.0, BELLMAN.key: 7.0, NIKAIDO_ISODA.key: 4.0}
+    handles = []
+    for run in content["inner"]:
+        kind, (colour, marker) = run["kind"], STYLES[run["kind"]]
+        steps, proved = (
+            [max((T for T in row if T is not None), default=math.nan) for row in run[key]]
+            for key in ("steps", "proved")
+        )
+        look: Any = {"color": colour, "marker": marker, "markersize": sizes[kind], "fillstyle": "none"}
+        ax.semilogx(run["quotients"], steps, linestyle="none", **look)
+        ax.semilogx(run["quotients"], proved, linestyle=dashes[kind], color=colour)
+        title = next(known.title for known in KINDS if known.key == kind)
+        handles.append(Line2D([], [], linestyle="none", label=title, **look))
+        handles.append(Line2D([], [], linestyle=dashes[kind], color=colour, label="proved"))
+    ax.set_xlabel(r"$\lambda^2/\epsilon_{\mathrm{orac}}$")
+    ax.set_ylabel("steps of mirror descent")
+    order = [*handles[::2], *handles[1::2]]
+    figure.legend(handles=order, loc="outside upper center", ncols=2)
     return figure
 
 
@@ -279,8 +284,8 @@ PLANS = (
         "iterations.svg",
         "Iterations to reach an accuracy",
         "Iterations until the average squared projected gradient is at most eps, geometric mean over "
-        "the problems, against lambda. Proved are at most the order lambda squared from a fixed start, and "
-        "lambda from a solution of the lower level; Table 1 says lambda for both.",
+        "the problems, against lambda. Proved are at most the order lambda squared from a fixed start, "
+        "and lambda from a solution of the lower level; Table 1 says lambda for both.",
         _iterations,
     ),
     Plan(

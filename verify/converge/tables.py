@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from verify.converge.bounds import PRINTED, PROVED, PROVED_AS_USED
+from verify.converge.bounds import PRINTED, PROVED
 from verify.converge.fits import Estimate
 
 
@@ -72,9 +72,9 @@ def _bounds(rows: list[dict[str, Any]]) -> Table:
             "-" if mean is None else str(Estimate(**mean)),
         )
     table.caption = (
-        "average, bounds and eps_orac (as the assumption says it, as the proof uses it) after the last "
-        f"iteration; ratios: the worst K and problem; {PROVED_AS_USED.title}, and three more, "
-        "are in the document"
+        "average, bounds and eps_orac (as the assumption says it, as the proof uses it): one problem, "
+        "last K; ratios: worst K and problem.\nThe exponent is at least -1, as K times the average "
+        "cannot fall; with exact oracles it is -1 in the end."
     )
     return table
 
@@ -84,7 +84,7 @@ def _ratio(found: dict[str, Any]) -> Text:
 
 
 def _exponents(rows: list[dict[str, Any]]) -> Table:
-    table = _table("penalty", "start", "metric", "p", "r", "problems")
+    table = _table("penalty", "start", "metric", "p", "r", "p, last doubling", "problems")
     for row in rows:
         table.add_row(
             row["kind"],
@@ -92,6 +92,7 @@ def _exponents(rows: list[dict[str, Any]]) -> Table:
             row["metric"],
             str(Estimate(**row["lambda"])),
             str(Estimate(**row["one_over_eps"])),
+            "-" if row["lambda_in_the_end"] is None else str(Estimate(**row["lambda_in_the_end"])),
             str(row["members"]),
         )
     table.caption = (

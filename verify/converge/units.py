@@ -48,7 +48,7 @@ from verify.converge.runs import moved, observed, recorded
 SHARES = (0.0, 2.0 / 7.0, 0.5, 0.8, 0.9, 0.95, 1.0)
 """Of the flips."""
 
-POINTS = 40
+POINTS = 24
 """Of a curve that is drawn."""
 
 
@@ -82,6 +82,8 @@ class Bound:
     oracle : str
         Its oracles, in words.
     iterations : int
+    alike : bool
+        Whether the members are draws of one kind, so that a mean over them says something.
     """
 
     word: str
@@ -89,6 +91,7 @@ class Bound:
     setup: Callable[[], Setup]
     oracle: str
     iterations: int
+    alike: bool = True
 
     @property
     def name(self) -> str:
@@ -102,22 +105,22 @@ class Bound:
         return Course.of(setup, rows)
 
     def run(self, folder: Path | None = None) -> dict[str, Any]:
-        """Both sides at each K; curves of the member where the proved bound is tightest."""
+        """Both sides at each K; curves of the first member, or of the tightest if they are not alike."""
         course = self.course(folder)
         found = list(findings(course))
         setup, counts = course.setup, course.counts
         lhs, rhs, _ = PROVED.sides(course)
         ratio = np.where(rhs > 0.0, lhs / np.where(rhs > 0.0, rhs, 1.0), 0.0)
-        member = int(ratio.max(axis=0).argmax())
+        member = 0 if self.alike else int(ratio.max(axis=0).argmax())
         chosen = spaced(self.iterations, POINTS) - 1
         curve = {
             "K": [int(k) + 1 for k in chosen],
-            "average": _numbers(lhs[chosen, member]),
-            "eps_as_said": _numbers((as_said(course) / counts)[chosen, member]),
-            "eps_as_used": _numbers((as_used(course) / counts)[chosen, member]),
+            "average": _drawn(lhs[chosen, member]),
+            "eps_as_said": _drawn((as_said(course) / counts)[chosen, member]),
+            "eps_as_used": _drawn((as_used(course) / counts)[chosen, member]),
         }
         for form in FORMS:
-            curve[form.key] = _numbers(form.sides(course)[1][chosen, member])
+            curve[form.key] = _drawn(form.sides(course)[1][chosen, member])
         free_lhs, free_rhs, _ = without_accuracy(PROVED).sides(course)
         return {
             **_described(setup),
@@ -127,16 +130,16 @@ class Bound:
             "lowest_seen": number(float(course.F[:, member].min())),
             "member": member,
             "curve": curve,
-            "tightest_by_K": _numbers(ratio[chosen].max(axis=1)),
+            "tightest_by_K": _drawn(ratio[chosen].max(axis=1)),
             "largest_eps_as_said": number(float((as_said(course) / counts).max())),
             "largest_eps_as_used": number(float((as_used(course) / counts).max())),
             "without_eps": number(float((free_lhs / free_rhs).max())),
-            "exponents": _exponents(course),
+            "exponents": _exponents(course, alike=self.alike),
             "findings": [finding.document() for finding in found],
         }
 
 
-def _exponents(course: Course) -> dict[str, Any]:
+def _exponents(course: Course, *, alike: bool = True) -> dict[str, Any]:
     """Slopes over the last decade of K, per member: of the average, and of the least so far.
 
     K times the average does not decrease, so its exponent is at least -1; the bound with exact oracles
@@ -153,7 +156,7 @@ def _exponents(course: Course) -> dict[str, Any]:
             tail_exponent(best[:, i])[0].document() if best[-1, i] > 0.0 else None for i in members
         ],
     }
-    if len(members) > 1:
+    if alike and len(members) > 1:
         found["mean_of_average"] = mean(np.array([slope.value for slope, _ in slopes])).document()
     return found
 
@@ -221,6 +224,7 @@ class Iterations:
             "penalty_at_start": _numbers((course.F[0] - _upper_value(setup)) / setup.strength),
             "made": len(rows),
             "counts": counted,
+            "exponents": _exponents(course),
             "findings": [finding.document() for finding in self._held(course, counted)],
         }
 
@@ -318,7 +322,7 @@ class Inner:
         paths = [list(_path(mdp, self.step, self.most)) for mdp in mdps]
         C = np.array([kind.companion_error(bounds(family)) for family in self.recipe.families()])
         a = 1.0 / (1.0 + self.step * self.recipe.tau)
-        q = a + (1.0 - a) * self.recipe.gamma
+        q = rate(self.step, self.recipe.tau, self.recipe.gamma)
         starts = [_distances(mdp) for mdp in mdps]
         errors, along, proved = [], [], []
         for T in range(self.most + 1):
@@ -371,6 +375,11 @@ class Inner:
             f"{self.title}, member {member}, T = {T}",
             along.shape[1],
         )
+
+
+def rate(step: float, tau: float, gamma: float) -> float:
+    """q of (C.32): a + (1 - a) gamma, with a = 1 / (1 + eta tau)."""
+    return (1.0 + step * tau * gamma) / (1.0 + step * tau)
 
 
 def _spread(recipe: Recipe) -> tuple[Array, ...]:
@@ -482,6 +491,11 @@ def _numbers(values: Array) -> list[float | None]:
     return [number(float(value)) for value in values]
 
 
+def _drawn(values: Array) -> list[float | None]:
+    """Six digits."""
+    return [number(float(f"{value:.5e}")) for value in values]
+
+
 # What is done at each level.
 
 
@@ -501,7 +515,7 @@ class Size:
 
 
 SIZES = {
-    Level.QUICK: Size(4, 40, 40, (4.0, 8.0, 16.0), 2, 192, 4, 7, 12),
+    Level.QUICK: Size(4, 30, 40, (4.0, 8.0, 16.0), 2, 128, 4, 7, 8),
     Level.STANDARD: Size(6, 400, 60, (4.0, 8.0, 16.0, 32.0, 64.0), 3, 4000, 8, 16, 100),
     Level.DEEP: Size(16, 4000, 400, (4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0), 4, 60000, 32, 31, 400),
 }
@@ -538,7 +552,8 @@ def bound_units(size: Size, seed: int, kinds: tuple[Kind, ...] = KINDS) -> Itera
 def flip_unit(kind: Kind, iterations: int) -> Bound:
     """The tight family."""
     words = "errors that are shares of the gradient, 0 to 1"
-    return Bound(f"{kind.key}.flips", f"{kind.title}, tight family", _Flips(kind), words, iterations)
+    title = f"{kind.title}, tight family"
+    return Bound(f"{kind.key}.flips", title, _Flips(kind), words, iterations, alike=False)
 
 
 @dataclass(frozen=True, eq=False)
