@@ -18,6 +18,7 @@ Learners never see a true reward unless it is passed as the reward.
 """
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -212,13 +213,13 @@ class Agent:
     def snapshot(self) -> Snapshot:
         """Parameters, optimiser and counter."""
         return {
-            "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "network": deepcopy(self.network.state_dict()),
+            "optimizer": deepcopy(self.optimizer.state_dict()),
             "updates": self.updates,
         }
 
     def restore(self, snapshot: dict[str, Any]) -> None:
         """Go on from a snapshot."""
         self.network.load_state_dict(snapshot["network"])
-        self.optimizer.load_state_dict(snapshot["optimizer"])
+        self.optimizer.load_state_dict(deepcopy(snapshot["optimizer"]))
         self.updates = snapshot["updates"]

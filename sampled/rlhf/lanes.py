@@ -11,6 +11,7 @@ to be taken, and no ghost counts.
 """
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -180,16 +181,13 @@ class Lanes:
 
     def snapshot(self) -> Snapshot:
         """Everything that what follows depends on."""
-        own = {name: getattr(self, name) for name in _STATE}
-        return {"own": {**own, "finished": list(self.finished)}, "game": self.game.snapshot()}
+        own = {name: deepcopy(getattr(self, name)) for name in (*_STATE, "finished")}
+        return {"own": own, "game": self.game.snapshot()}
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Go on from a snapshot."""
-        own = dict(snapshot["own"])
-        self.finished = list(own.pop("finished"))
-        for name in _STATE:
-            value = own[name]
-            setattr(self, name, value.clone() if isinstance(value, Tensor) else value)
+        for name in (*_STATE, "finished"):
+            setattr(self, name, deepcopy(snapshot["own"][name]))
         self.game.restore(snapshot["game"])
 
 

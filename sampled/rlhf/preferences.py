@@ -281,16 +281,16 @@ class Buffer:
         """Add pairs in their order; the oldest ones make room."""
         if self._pairs is None:
             self._pairs = _room(pairs, self.capacity)
-        place_m = (self.added + torch.arange(pairs.count)) % self.capacity
         shape = (pairs.count, self.members)
         times = torch.ones(shape)
         if self.members > 1:
             times = torch.poisson(times, generator=self._generator)
         held = torch.rand(shape, generator=self._generator) < self.validation
-        for m in range(pairs.count):  # one by one: with more pairs than room, the last ones stay
-            _put(self._pairs, pairs, int(place_m[m]), m)
-            self.times_mb[place_m[m]] = times[m].to(torch.int64)
-            self.held_mb[place_m[m]] = held[m]
+        # Of more pairs than there is room for, the last ones stay.
+        stay = torch.arange(max(pairs.count - self.capacity, 0), pairs.count)
+        place = (self.added + stay) % self.capacity
+        _put(self._pairs, place, pairs[stay])
+        self.times_mb[place], self.held_mb[place] = times[stay].to(torch.int64), held[stay]
         self.added += pairs.count
 
     def pairs(self, index: Tensor) -> Pairs:
@@ -322,7 +322,7 @@ class Buffer:
         return self._pairs
 
     def snapshot(self) -> Snapshot:
-        """Pairs and counters, without the empty places."""
+        """Pairs and counters, without the empty places; a view, to be written before pairs are added."""
         if self._pairs is None:
             return {"added": 0}
         kept = slice(len(self))
@@ -352,8 +352,7 @@ class Buffer:
         ]
         pairs = Pairs(sides[0], sides[1], snapshot["label"])
         self._pairs = _room(pairs, self.capacity)
-        for m in range(pairs.count):
-            _put(self._pairs, pairs, m, m)
+        _put(self._pairs, torch.arange(pairs.count), pairs)
         self.times_mb[: pairs.count], self.held_mb[: pairs.count] = snapshot["times"], snapshot["held"]
 
 
@@ -371,8 +370,8 @@ def _room(like: Pairs, capacity: int) -> Pairs:
     return Pairs(side(like.first), side(like.second), empty(like.label_m))
 
 
-def _put(room: Pairs, pairs: Pairs, place: int, m: int) -> None:
-    room.label_m[place] = pairs.label_m[m]
+def _put(room: Pairs, place: Tensor, pairs: Pairs) -> None:
+    room.label_m[place] = pairs.label_m
     for into, given in ((room.first, pairs.first), (room.second, pairs.second)):
         for name in _PARTS:
-            getattr(into, name)[place] = getattr(given, name)[m]
+            getattr(into, name)[place] = getattr(given, name)

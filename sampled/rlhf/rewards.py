@@ -18,6 +18,7 @@ each epoch, so that the loss on held-out pairs stays between 1.1 and 1.5 times t
 """
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -291,10 +292,10 @@ class RewardModel:
     def snapshot(self) -> Snapshot:
         """Parameters, optimisers, standardisation and counters; the generators are the caller's."""
         return {
-            "networks": [network.state_dict() for network in self.networks],
-            "optimizers": [some.state_dict() for some in self.optimizers],
-            "offset": self.offset_b,
-            "scale": self.scale_b,
+            "networks": [deepcopy(network.state_dict()) for network in self.networks],
+            "optimizers": [deepcopy(some.state_dict()) for some in self.optimizers],
+            "offset": self.offset_b.clone(),
+            "scale": self.scale_b.clone(),
             "decay": list(self.decay_b),
             "epochs": self.epochs,
         }
@@ -304,7 +305,7 @@ class RewardModel:
         for network, state in zip(self.networks, snapshot["networks"], strict=True):
             network.load_state_dict(state)
         for some, state in zip(self.optimizers, snapshot["optimizers"], strict=True):
-            some.load_state_dict(state)
+            some.load_state_dict(deepcopy(state))
         self.offset_b = snapshot["offset"].to(self.device).clone()
         self.scale_b = snapshot["scale"].to(self.device).clone()
         self.decay_b = list(snapshot["decay"])
