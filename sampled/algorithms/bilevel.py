@@ -198,7 +198,7 @@ class Bilevel(Generic[ProblemT]):
 
 
 def _member(name: str, value: Tensor, shape: tuple[int, ...], domain: Domain, like: Tensor) -> Tensor:
-    finite(name, floating(name, value))
+    floating(name, value)
     if tuple(value.shape) != shape:
         raise InputError(f"{name} has shape {tuple(value.shape)}; it must be {shape}: one per problem")
     if (value.dtype, value.device) != (like.dtype, like.device):
@@ -206,7 +206,7 @@ def _member(name: str, value: Tensor, shape: tuple[int, ...], domain: Domain, li
             f"{name} is {value.dtype} on {value.device} and the problem {like.dtype} on {like.device}: "
             f"convert {name} with .to(...)"
         )
-    value = value.detach()
+    value = finite(name, value.detach())
     allowed = 64 * torch.finfo(value.dtype).eps * (1.0 + value.abs())
     if ((domain.project(value) - value).abs() > allowed).any():
         raise InputError(f"{name} lies outside its domain {domain}: project it first")

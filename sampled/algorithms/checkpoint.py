@@ -9,6 +9,7 @@ leaves the previous checkpoint; a refused file stays as it is.  Reading executes
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -231,13 +232,15 @@ def _write(
 ) -> None:
     arrays = {name: part.cpu().numpy() for name, part in state.parts().items()}
     content = Checkpoint(digests, state.k, arrays, tuple(records))
-    storage.save(path, content, packages=(*PACKAGES, *packages))
+    with _refusals():
+        storage.save(path, content, packages=(*PACKAGES, *packages))
 
 
 def _read(
     path: Path, digests: dict[str, str], algorithm: Algorithm, packages: Sequence[str]
 ) -> tuple[State, tuple[Any, ...]]:
-    found = storage.load(path, Checkpoint, packages=(*PACKAGES, *packages))
+    with _refusals():
+        found = storage.load(path, Checkpoint, packages=(*PACKAGES, *packages))
     names = dict.fromkeys((*digests, *found.digests))
     differing = [name for name in names if digests.get(name) != found.digests.get(name)]
     if differing:
@@ -255,6 +258,17 @@ def _read(
     except (KeyError, InputError) as error:
         raise InputError(f"{path} holds no complete state ({error}): restore it from a copy") from error
     return state, found.records
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Pass on what ``reference`` refuses, a ValueError with a remedy, as an error of this package."""
+    try:
+        yield
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(str(error)) from error
 
 
 def _listed(parts: dict[str, Tensor], name: str) -> tuple[Tensor, ...]:

@@ -242,7 +242,7 @@ def test_a_plain_loop_over_cumulative_sums_gives_the_same_trajectories() -> None
     policy = [InverseCdf.of(leader), InverseCdf.of(follower)]
     trajectories = rollout(dynamics, policy, Fixed(5), 40, source)
     words = torch.cat(source.given).double() / 2.0**BITS
-    start, steps = words[0], words[1:].split(3)
+    start, steps = words[0], torch.split(words[1:], 3)
 
     def pick(p: Tensor, u: Tensor) -> int:
         return int(torch.searchsorted(p.cumsum(-1), u, right=True))
