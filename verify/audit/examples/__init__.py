@@ -1,0 +1,1 @@
+"""Audits of code that nobody here wrote, through the Gymnasium environment of a tabular problem."""
