@@ -1,0 +1,602 @@
+"""Whole runs: resumed bit by bit, no true reward leaks, and the gradients that reach the optimisers."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from sampled.errors import InputError
+from sampled.rlhf import records
+from sampled.rlhf.a2c import Agent
+from sampled.rlhf.evaluation import true_returns
+from sampled.rlhf.experiment import Experiment, Progress
+from sampled.rlhf.lanes import Lanes
+from sampled.rlhf.run import run
+from sampled.rlhf.settings import (
+    Architecture,
+    Baseline,
+    Begin,
+    Boundary,
+    Labels,
+    Method,
+    MinAtar,
+    Networks,
+    Query,
+    Settings,
+    Tabular,
+    Ties,
+    as_derived,
+    as_printed,
+    preset,
+)
+from tests.sampled.rlhf.games import Clock, clock_bed, zeros
+
+CPU = torch.device("cpu")
+METHODS = ("a2c", "drlhf", "printed", "derived")
+
+
+def small(method: str, game: str = "tabular") -> Settings:
+    """A few updates with all that an experiment has: collection, warm-up, epochs, evaluations."""
+    found = preset("tabular_frozen_lake" if game == "tabular" else "minatar_space_invaders")
+    found = replace(
+        found,
+        run=replace(
+            found.run, updates=11, log_every=2, evaluate_every=5, episodes=2, checkpoint_every=3
+        ),
+        a2c=replace(found.a2c, workers=3, steps=4),
+        preferences=replace(
+            found.preferences,
+            segment_length=3,
+            window=8,
+            initial_pairs=12,
+            pairs_per_epoch=4,
+            capacity=18,
+            labels=Labels.BRADLEY_TERRY,
+            boundary=Boundary.ACROSS,
+        ),
+        reward=replace(
+            found.reward, warmup_epochs=2, epoch_every=3, batch_size=5, micro_batch=3, dropout=0.5
+        ),
+        pbrl=replace(found.pbrl, penalty_lanes=3, upper_batch=4, upper_weight=0.1, decay_every=4),
+    )
+    if isinstance(found.game, MinAtar):
+        found = replace(found, game=replace(found.game, max_steps=40))
+    elif isinstance(found.game, Tabular):
+        found = replace(found, game=replace(found.game, max_steps=7))
+    if method == "printed":
+        return as_printed(found)
+    if method == "derived":
+        return as_derived(found)
+    return replace(found, run=replace(found.run, method=Method(method)))
+
+
+def state(experiment: Experiment) -> Any:
+    return experiment.snapshot()
+
+
+def same(a: Any, b: Any, where: str = "") -> None:
+    """Fail unless two trees are equal bit by bit."""
+    assert type(a) is type(b), where
+    if isinstance(a, Tensor):
+        assert torch.equal(a, b), where
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys(), where
+        for name in a:
+            same(a[name], b[name], f"{where}.{name}")
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b), where
+        for i, (x, y) in enumerate(zip(a, b, strict=True)):
+            same(x, y, f"{where}[{i}]")
+    else:
+        assert a == b, where
+
+
+class Killed(BaseException):
+    """As a kill, it lets nothing be tidied up."""
+
+
+def killed_after(ticks: int) -> Callable[[Progress, float], None]:
+    count = 0
+
+    def watch(_progress: Progress, _rate: float) -> None:
+        nonlocal count
+        count += 1
+        if count == ticks:
+            raise Killed
+
+    return watch
+
+
+KILLS = {
+    ("a2c", "tabular"): (4,),
+    ("drlhf", "tabular"): (2, 8),
+    ("printed", "tabular"): (4, 10),
+    ("derived", "tabular"): (2, 3, 4, 5, 8, 9, 13),
+    ("derived", "minatar"): (12,),
+}
+"""After which ticks: 3 of collection, 2 of warm-up, 11 updates with epochs at 3, 6 and 9."""
+
+
+@pytest.mark.parametrize(("method", "game"), KILLS)
+def test_a_run_that_is_killed_and_resumed_ends_as_if_never_stopped(
+    method: str, game: str, tmp_path: Path
+) -> None:
+    """In every phase: parameters, optimisers, buffers, generators, games and metrics."""
+    settings = small(method, game)
+    whole = run(settings, tmp_path / "whole")
+    wanted = (tmp_path / "whole" / records.METRICS).read_bytes()
+    for ticks in KILLS[method, game]:
+        folder = tmp_path / f"killed {ticks}"
+        with pytest.raises(Killed):
+            run(settings, folder, watch=killed_after(ticks))
+        resumed = run(settings, folder)
+        same(state(resumed), state(whole))
+        assert (folder / records.METRICS).read_bytes() == wanted
+        assert resumed.finished
+
+
+def test_a_run_that_is_stopped_goes_on_where_it_was(tmp_path: Path) -> None:
+    settings = small("derived")
+    whole = run(settings, tmp_path / "whole")
+    stops = 0
+    while True:
+        experiment = run(settings, tmp_path / "stopped", stopping=lambda: True)
+        stops += 1
+        if experiment.finished:
+            break
+    same(state(experiment), state(whole))
+    assert stops == 16
+    first, second = (tmp_path / name / records.METRICS for name in ("whole", "stopped"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_finished_run_can_be_prolonged(tmp_path: Path) -> None:
+    settings = small("printed")
+    longer = replace(settings, run=replace(settings.run, updates=15))
+    run(settings, tmp_path / "a")
+    same(state(run(longer, tmp_path / "a"))["agent"], state(run(longer, tmp_path / "b"))["agent"])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_metrics(method: str, tmp_path: Path) -> None:
+    experiment = run(small(method), tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / records.METRICS).read_text().splitlines()]
+    training = [line for line in lines if line["phase"] == "training"]
+    assert [line["update"] for line in training] == [2, 4, 5, 6, 8, 10, 11]
+    assert ["return" in line for line in training] == [False, False, True, False, False, True, True]
+    assert training[-1]["steps"] == 11 * 3 * 4
+    assert training[-1]["all_steps"] == experiment.steps
+    if method == "a2c":
+        assert training[-1]["queries"] == 0
+        return
+    # 12 at first, and 4 in updates 3, 6 and 9.
+    assert training[-1]["queries"] == 12 + 3 * 4
+    assert training[-1]["epochs"] == 2 + 3
+    collected = 3 * 8 * 8 + 3 * 8 * 8
+    assert experiment.collector.steps_taken == collected
+    if method == "derived":
+        assert experiment.hat_lanes.steps_taken == 11 * 3 * 4
+        assert experiment.own_starts.steps_taken == experiment.hat_starts.steps_taken == 3 * 3 * 8
+
+
+# No leak of the true reward.
+
+
+class Lying(Clock):
+    """Shows another true reward from some call on."""
+
+    lie = 1.0
+
+    def step(self, actions: Any) -> Any:
+        obs, reward, *rest = super().step(actions)
+        return obs, reward * Lying.lie, *rest
+
+
+def lying_bed() -> Any:
+    return replace(clock_bed([5, 3, 9]), make=lambda lanes: Lying([[5, 3, 9]] * lanes))
+
+
+def clocked(method: str) -> Settings:
+    """On a game of frames; its networks take numbers."""
+    found = small(method)
+    return replace(found, networks=Networks(architecture=Architecture.MLP, hidden=8))
+
+
+class Numbers:
+    """Turns a game's frames into numbered states."""
+
+    def __init__(self, game: Clock) -> None:
+        self.game, self.num_envs, self.metadata = game, game.num_envs, game.metadata
+
+    def reset(self, *, seed: int | None = None) -> Any:
+        obs, infos = self.game.reset(seed=seed)
+        return obs[:, 0, 0, 0].astype(np.int64) % 64, infos
+
+    def step(self, actions: Any) -> Any:
+        obs, reward, terminated, truncated, infos = self.game.step(actions)
+        if "final_obs" in infos:
+            last = [None if f is None else np.int64(f[0, 0, 0] % 64) for f in infos["final_obs"]]
+            infos["final_obs"] = np.array(last, dtype=object)
+        return obs[:, 0, 0, 0].astype(np.int64) % 64, reward, terminated, truncated, infos
+
+    def snapshot(self) -> Any:
+        return self.game.snapshot()
+
+    def restore(self, snapshot: Any) -> None:
+        self.game.restore(snapshot)
+
+
+def numbered_bed() -> Any:
+    return replace(
+        clock_bed([5, 3, 9]), make=lambda lanes: Numbers(Lying([[5, 3, 9]] * lanes)), frame=(), states=64
+    )
+
+
+@pytest.mark.parametrize("method", ["drlhf", "printed", "derived"])
+def test_between_labels_the_true_reward_may_be_anything(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Updates in which no pair is labelled do not change by a bit."""
+    settings = clocked(method)
+    honest, lied_to = (Experiment(settings, bed=numbered_bed()) for _ in range(2))
+    for experiment in (honest, lied_to):
+        while experiment.progress.phase != "training":
+            experiment.tick()
+    honest.update()
+    honest.update()
+    monkeypatch.setattr(Lying, "lie", -1e6)
+    lied_to.update()
+    lied_to.update()
+    for name in ("agent", "model", "buffer"):
+        same(state(honest)[name], state(lied_to)[name], name)
+    assert min(lied_to.lanes.finished) < -1e6  # it did show another one
+
+
+def test_the_oracle_is_trained_on_the_true_reward(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = clocked("a2c")
+    honest, lied_to = (Experiment(settings, bed=numbered_bed()) for _ in range(2))
+    honest.update()
+    monkeypatch.setattr(Lying, "lie", 2.0)
+    lied_to.update()
+    with pytest.raises(AssertionError):
+        same(state(honest)["agent"], state(lied_to)["agent"])
+
+
+def test_the_true_reward_is_not_clipped() -> None:
+    """Rewards of 10 and 20 reach the oracle and the labels as they are."""
+    found = Lanes(Clock([[9]] * 2, loud=True), 1, 0, CPU).play(zeros, 4)
+    assert found.true_nh.tolist() == [[10.0] * 4] * 2
+
+
+# Gradients that reach the optimisers.
+
+
+def gradients(agent: Agent) -> list[Tensor]:
+    return [torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in agent.parameters]
+
+
+def free(settings: Settings) -> Settings:
+    """Without a limit on the gradient's norm."""
+    return replace(settings, a2c=replace(settings.a2c, max_gradient_norm=1e12))
+
+
+def prepared(settings: Settings, updates: int) -> Experiment:
+    experiment = Experiment(settings)
+    while experiment.progress.phase != "training":
+        experiment.tick()
+    for _ in range(updates):
+        experiment.update()
+    return experiment
+
+
+def log_pi(agent: Agent, stack: Tensor, action: Tensor) -> Tensor:
+    logits: Tensor = agent.network(stack)[0]
+    return logits.gather(1, action[:, None])[:, 0] - logits.logsumexp(1)
+
+
+def plain_sums(experiment: Experiment, segments: Any) -> Tensor:
+    r = experiment.model.networks[0](segments.states()).gather(1, segments.actions()[:, None])[:, 0]
+    sums: Tensor = (r.view(segments.count, -1) * segments.counted_nl).sum(1)
+    return sums
+
+
+def binary_cross_entropy(experiment: Experiment, pairs: Any) -> Tensor:
+    difference = plain_sums(experiment, pairs.first) - plain_sums(experiment, pairs.second)
+    return torch.nn.functional.binary_cross_entropy_with_logits(
+        difference, pairs.label_m, reduction="none"
+    )
+
+
+def loaded(settings: Settings, of: Experiment) -> Experiment:
+    """A copy that draws the same numbers."""
+    copy = Experiment(settings)
+    copy.restore(state(of))
+    return copy
+
+
+@pytest.mark.parametrize("baseline", [Baseline.NONE, Baseline.LEAVE_ONE_OUT])
+def test_the_score_term_as_printed(baseline: Baseline) -> None:
+    """In each update: c_k times the mean over drawn pairs of (l - b) grad log pi of both segments."""
+    settings = free(small("printed"))
+    settings = replace(settings, pbrl=replace(settings.pbrl, baseline=baseline))
+    drlhf = replace(settings, run=replace(settings.run, method=Method.DRLHF))
+    experiment = prepared(settings, 4)
+    without = Experiment(drlhf)
+    without.restore(state(experiment))
+    copy = loaded(settings, experiment)
+    pairs = copy.buffer.draw(settings.pbrl.upper_batch, copy.streams["upper"])
+    loss = binary_cross_entropy(copy, pairs).detach()
+    count = loss.numel()
+    b = 0.0 if baseline is Baseline.NONE else (loss.sum() - loss) / (count - 1)
+    score = sum(
+        log_pi(copy.agent, side.states(), side.actions()).view(count, -1).mul(side.counted_nl).sum(1)
+        for side in (pairs.first, pairs.second)
+    )
+    assert isinstance(score, Tensor)
+    c = 0.1 * 0.9 ** (4 // 4)
+    wanted = torch.autograd.grad(
+        c * ((loss - b) * score).mean(), copy.agent.parameters, allow_unused=True, materialize_grads=True
+    )
+    experiment.update()
+    without.update()
+    for got, base, want in zip(
+        gradients(experiment.agent), gradients(without.agent), wanted, strict=True
+    ):
+        torch.testing.assert_close(got - base, want)
+
+
+def test_the_score_term_as_derived() -> None:
+    """In an update with fresh pairs: all actions from the start of the track to the segment's end."""
+    settings = free(small("derived"))
+    experiment = prepared(settings, 3)
+    copy = loaded(settings, experiment)
+    from sampled.rlhf.preferences import histories
+
+    copy.collector.reset()
+    track = copy.collector.play(copy.agent.sampler(copy.streams["collect"]), 8)
+    assert (track.age_nh[:, 0] == 0).all()
+    found, _ = histories(track, settings.preferences, copy.streams["labels"], 3)
+    loss = binary_cross_entropy(copy, found.pairs).detach()
+    b = (loss.sum() - loss) / (loss.numel() - 1)
+    total = torch.zeros(8, dtype=torch.float64)
+    for n in range(8):
+        last = int(found.within_nh[n].nonzero().max())
+        for h in range(last + 1):
+            stack = track.stacks(torch.tensor([n]), torch.tensor([h]))
+            total[n] = total[n] + log_pi(copy.agent, stack, track.action_nh[n, h : h + 1])[0]
+    assert (found.within_nh.sum(1) == 3).all()
+    score = total[:4] + total[4:]
+    c = 0.1
+    wanted = torch.autograd.grad(
+        c * ((loss - b) * score).mean(), copy.agent.parameters, allow_unused=True, materialize_grads=True
+    )
+    muted = replace(settings, pbrl=replace(settings.pbrl, upper_weight=0.0))
+    without = Experiment(muted)
+    without.restore(state(experiment))
+    experiment.update()
+    without.update()
+    for got, base, want in zip(
+        gradients(experiment.agent), gradients(without.agent), wanted, strict=True
+    ):
+        torch.testing.assert_close(got - base, want)
+
+
+def test_fresh_pairs_take_part_once() -> None:
+    """Only in the updates in which they were collected, by the policy that is updated."""
+    settings = small("derived")
+    experiment = prepared(settings, 3)
+    fresh = experiment._collect(4)
+    assert experiment._upper(fresh) is not None
+    assert experiment._upper(None) is None
+    experiment.agent.updates += 1
+    with pytest.raises(RuntimeError, match="pairs of an older policy are not fresh"):
+        experiment._upper(fresh)
+
+
+def whole_batch(settings: Settings) -> Settings:
+    return replace(settings, reward=replace(settings.reward, batch_size=1000, dropout=0.0))
+
+
+def discounted_sum(experiment: Experiment, track: Any, gamma: float, u: Tensor) -> Tensor:
+    """Steps of first episodes that uniform numbers choose, written out."""
+    listed = [
+        (n, h) for n in range(track.lanes) for h in range(track.steps) if not track.over_nh[n, :h].any()
+    ]
+    total = torch.zeros((), dtype=torch.float64)
+    model = experiment.model
+    for value in u.tolist():
+        n, h = listed[int(value * len(listed))]
+        r = model.networks[0](track.stacks(torch.tensor([n]), torch.tensor([h])))[
+            0, track.action_nh[n, h]
+        ]
+        standard = (r - model.offset_b[0]) * model.scale_b[0]
+        total = total + gamma ** float(track.age_nh[n, h]) * standard
+    mean: Tensor = total * (len(listed) / len(u)) / track.lanes
+    return mean
+
+
+@pytest.mark.parametrize("companion", ["separate", "current"])
+def test_the_predictors_gradient_as_derived(companion: str) -> None:
+    """grad f + lambda (- E_pi + E_pi^) of Lemma 7 (a); with the policy as its own companion, grad f."""
+    settings = whole_batch(small("derived"))
+    if companion == "current":
+        from sampled.rlhf.settings import Companion
+
+        settings = replace(settings, pbrl=replace(settings.pbrl, companion=Companion.CURRENT))
+    experiment = prepared(settings, 3)
+    copy = loaded(settings, experiment)
+    # The same draws in the same order as in an update.
+    copy._collect(4)
+    copy.own_starts.reset()
+    own = copy.own_starts.play(copy.agent.sampler(copy.streams["collect"]), 8)
+    weight = copy.model.networks[0].get_parameter("head.weight")
+    pairs = copy.buffer.pairs(torch.arange(len(copy.buffer)))
+    loss = binary_cross_entropy(copy, pairs).mean()
+    if companion == "separate":
+        copy.hat_starts.reset()
+        hat = copy.hat_starts.play(copy.companion.sampler(copy.streams["hat"]), 8)
+        u = torch.rand(3 * 3, generator=copy.streams["penalty"], dtype=torch.float64)
+        gamma, lam = settings.a2c.gamma, settings.pbrl.penalty_weight
+        penalty = discounted_sum(copy, hat, gamma, u) - discounted_sum(copy, own, gamma, u)
+        loss = loss + lam * penalty
+    (wanted,) = torch.autograd.grad(loss, weight)
+    experiment.update()
+    got = experiment.model.networks[0].get_parameter("head.weight").grad
+    assert got is not None
+    torch.testing.assert_close(got, wanted)
+    if companion == "separate":
+        assert wanted.abs().max() > 1.0  # lambda is 1000
+        assert experiment.companion.network is not experiment.agent.network
+
+
+def test_the_companion_is_another_policy_on_the_learned_reward() -> None:
+    experiment = prepared(small("derived"), 1)
+    assert experiment.companion.updates == 1
+    own, hat = (agent.network.state_dict() for agent in (experiment.agent, experiment.companion))
+    assert not torch.equal(own["policy.weight"], hat["policy.weight"])
+    pointers = {p.data_ptr() for p in experiment.agent.parameters}
+    assert pointers.isdisjoint(p.data_ptr() for p in experiment.companion.parameters)
+
+
+# Preferences in an experiment.
+
+
+def test_pairs_that_tie_can_be_dropped() -> None:
+    settings = small("drlhf")
+    chosen = replace(settings.preferences, labels=Labels.RETURN, ties=Ties.DROP)
+    experiment = Experiment(replace(settings, preferences=chosen))
+    # In three steps of the lake nobody reaches its goal.
+    with pytest.raises(InputError, match="every one tied, so that all were dropped"):
+        experiment.tick()
+
+
+def test_ties_that_are_dropped_count_as_queries() -> None:
+    settings = clocked("drlhf")
+    chosen = replace(settings.preferences, labels=Labels.RETURN, ties=Ties.DROP)
+    experiment = Experiment(replace(settings, preferences=chosen), bed=numbered_bed())
+    while experiment.progress.phase == "collecting":
+        experiment.tick()
+    assert len(experiment.buffer) == 12
+    assert (experiment.buffer.labels() != 0.5).all()
+    assert experiment.queries > 12
+
+
+def test_pairs_can_be_selected_by_disagreement() -> None:
+    settings = clocked("drlhf")
+    settings = replace(
+        settings,
+        preferences=replace(settings.preferences, query=Query.DISAGREEMENT),
+        reward=replace(settings.reward, members=3),
+    )
+    experiment = Experiment(settings, bed=numbered_bed())
+    experiment.tick()
+    assert (len(experiment.buffer), experiment.queries) == (4, 4)
+    copy = Experiment(settings, bed=numbered_bed())
+    rounds = [copy._round()[0] for _ in range(10)]
+    doubt = torch.cat([copy.model.disagreement(found.pairs) for found in rounds])
+    kept = experiment.buffer.pairs(torch.arange(4))
+    top = doubt.sort(descending=True).values[:4]
+    torch.testing.assert_close(experiment.model.disagreement(kept).sort(descending=True).values, top)
+
+
+def test_nothing_can_be_learned_from_ties() -> None:
+    settings = small("drlhf")
+    chosen = replace(settings.preferences, labels=Labels.RETURN)
+    experiment = Experiment(replace(settings, preferences=chosen))
+    while experiment.progress.phase == "collecting":
+        experiment.tick()
+    with pytest.raises(InputError, match="none of the 12 pairs in the buffer is decided"):
+        experiment.tick()
+
+
+def test_a_collection_begins_where_it_is_told_to() -> None:
+    for begin, first in ((Begin.RESET, 0), (Begin.CONTINUE, 8)):
+        settings = clocked("drlhf")
+        settings = replace(settings, preferences=replace(settings.preferences, begin=begin))
+        bed = replace(
+            clock_bed([99]), make=lambda lanes: Numbers(Lying([[99]] * lanes)), frame=(), states=64
+        )
+        experiment = Experiment(settings, bed=bed)
+        experiment._round()
+        assert (experiment._round()[0].track.age_nh[:, 0] == first).all()
+
+
+# Evaluation.
+
+
+def test_each_lane_plays_one_whole_episode() -> None:
+    """Had finished episodes been counted, short ones would be too many."""
+    lengths = [[3, 1, 1], [200, 1], [5, 5]]
+    found = true_returns(lambda: Lanes(Clock(lengths), 1, 0, CPU), zeros)
+    assert found == [3.0, 200.0, 5.0]
+    with pytest.raises(InputError, match="an episode has not ended after 128 steps"):
+        true_returns(lambda: Lanes(Clock(lengths), 1, 0, CPU), zeros, most_steps=100)
+
+
+def test_evaluation_leaves_training_alone() -> None:
+    experiment = prepared(small("derived"), 2)
+    before = state(experiment)
+    first = experiment.evaluate()
+    same(state(experiment), before)
+    assert experiment.evaluate() == first
+
+
+# Bad input.
+
+
+def test_a_checkpoint_of_another_configuration(tmp_path: Path) -> None:
+    settings = small("printed")
+    run(settings, tmp_path)
+    before = (tmp_path / records.METRICS).read_bytes()
+    other = replace(settings, a2c=replace(settings.a2c, gamma=0.5))
+    with pytest.raises(
+        InputError, match=r"is of another configuration: a2c\.gamma was 0\.99 and is now 0\.5"
+    ):
+        run(other, tmp_path)
+    assert (tmp_path / records.METRICS).read_bytes() == before
+    assert records.settings_of(tmp_path / records.CHECKPOINT) == settings
+
+
+def test_a_checkpoint_executes_no_code(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> Any:
+            return (exec, (f"open({str(tmp_path / 'hacked')!r}, 'w')",))
+
+    tmp_path.joinpath("run").mkdir()
+    torch.save({"settings": Evil()}, tmp_path / "run" / records.CHECKPOINT)
+    with pytest.raises(InputError, match="no checkpoint that can be loaded without executing code"):
+        run(small("printed"), tmp_path / "run")
+    assert not (tmp_path / "hacked").exists()
+
+
+def test_a_broken_checkpoint(tmp_path: Path) -> None:
+    settings = small("printed")
+    (tmp_path / records.CHECKPOINT).write_bytes(b"nothing")
+    with pytest.raises(InputError, match="is no checkpoint"):
+        run(settings, tmp_path)
+    torch.save([1, 2], tmp_path / records.CHECKPOINT)
+    with pytest.raises(InputError, match="it names no settings"):
+        run(settings, tmp_path)
+
+
+def test_metrics_that_are_shorter_than_the_checkpoint_knows(tmp_path: Path) -> None:
+    settings = small("a2c")
+    run(settings, tmp_path)
+    (tmp_path / records.METRICS).write_text("{}\n")
+    with pytest.raises(InputError, match="the two do not belong together"):
+        run(replace(settings, run=replace(settings.run, updates=12)), tmp_path)
+
+
+def test_a_checkpoint_is_written_all_or_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    records.save(path, {"a": torch.ones(2)})
+    with pytest.raises(Exception, match="pickle"):
+        records.save(path, {"a": lambda: None})
+    assert torch.equal(torch.load(path, weights_only=True)["a"], torch.ones(2))
+    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]

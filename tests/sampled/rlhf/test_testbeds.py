@@ -1,0 +1,256 @@
+"""Testbeds: the games themselves, told through the same steps as their own interfaces."""
+
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from sampled.errors import InputError
+from sampled.rlhf import experiment
+from sampled.rlhf.lanes import Game, Lanes
+from sampled.rlhf.settings import Atari, MinAtar, Tabular
+from sampled.rlhf.testbeds import atari, minatar, tabular
+from sampled.rlhf.testbeds.contract import Copies, plain, unplain
+from tests.sampled.rlhf.games import zeros
+
+CPU = torch.device("cpu")
+
+
+def actions(count: int, lanes: int, steps: int) -> list[np.ndarray[Any, np.dtype[np.int64]]]:
+    return list(np.random.default_rng(3).integers(count, size=(steps, lanes)))
+
+
+def same_story(first: Game, second: Game, played: list[Any]) -> None:
+    for some in played:
+        one, other = first.step(some), second.step(some)
+        for a, b in zip(one[:4], other[:4], strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+# MinAtar.
+
+
+@pytest.mark.parametrize("game", minatar.GAMES)
+def test_minatar_is_the_game_itself(game: str) -> None:
+    """Frames, rewards and ends against the package's own interface, with the same seeds."""
+    from minatar import Environment  # type: ignore[import-untyped] # it has no types
+
+    settings = MinAtar(game=game, max_steps=25)
+    bed = minatar.testbed(settings)
+    lanes = bed.make(2)
+    frames, _ = lanes.reset(seed=5)
+    words = np.random.SeedSequence(5).generate_state(2).tolist()
+    envs = [Environment(game) for _ in words]
+    for env, word in zip(envs, words, strict=True):
+        env.seed(word)
+        env.reset()
+    codes = envs[0].minimal_action_set()
+    assert bed.actions == len(codes)
+    assert frames.shape == (2, *bed.frame)
+    elapsed, limits = [0, 0], 0
+    for some in actions(bed.actions, 2, 400):
+        shown, reward, terminated, truncated, infos = lanes.step(some)
+        for n, env in enumerate(envs):
+            wanted, ended = env.act(codes[some[n]])
+            elapsed[n] += 1
+            assert (reward[n], terminated[n]) == (wanted, ended)
+            assert truncated[n] == (not ended and elapsed[n] == 25)
+            limits += int(truncated[n])
+            if ended or truncated[n]:
+                last = env.state().transpose(2, 0, 1)
+                np.testing.assert_array_equal(infos["final_obs"][n], last)
+                env.reset()
+                env.last_action = 0
+                elapsed[n] = 0
+            np.testing.assert_array_equal(shown[n], env.state().transpose(2, 0, 1))
+    assert shown.dtype == np.uint8
+    assert limits > 0
+
+
+@pytest.mark.parametrize("game", minatar.GAMES)
+def test_minatar_goes_on_from_a_snapshot(game: str) -> None:
+    """Another object, seeded otherwise, goes on as the first does; snapshots survive being saved."""
+    bed = minatar.testbed(MinAtar(game=game, max_steps=60))
+    first, second = bed.make(3), bed.make(3)
+    first.reset(seed=1)
+    second.reset(seed=2)
+    for some in actions(bed.actions, 3, 70):
+        first.step(some)
+    second.restore(first.snapshot())
+    same_story(first, second, actions(bed.actions, 3, 150))
+
+
+def test_minatar_with_all_actions() -> None:
+    assert minatar.testbed(MinAtar(minimal_actions=False)).actions == 6
+    assert minatar.testbed(MinAtar()).actions == 3
+
+
+def test_plain_values_come_back() -> None:
+    given = {
+        "a": np.arange(6.0).reshape(2, 3),
+        "b": [None, (1, np.float64(2.5)), [True, np.bool_(False)]],
+        3: "text",
+        "c": np.int64(7),
+    }
+    found = unplain(plain(given))
+    np.testing.assert_array_equal(found["a"], given["a"])
+    assert found["a"].dtype == np.float64
+    assert found["b"] == [None, (1, 2.5), [True, False]]
+    assert found[3] == "text"
+    assert found["c"] == 7
+    with pytest.raises(TypeError, match="holds a set, which is no plain value"):
+        plain({"a": {1, 2}})
+
+
+# Tables.
+
+
+@pytest.mark.parametrize("game", tabular.GAMES)
+def test_tables_go_on_from_a_snapshot(game: str) -> None:
+    bed = tabular.testbed(Tabular(game=game, max_steps=9))
+    first, second = bed.make(4), bed.make(4)
+    first.reset(seed=1)
+    second.reset(seed=2)
+    for some in actions(bed.actions, 4, 13):
+        first.step(some)
+    second.restore(first.snapshot())
+    same_story(first, second, actions(bed.actions, 4, 40))
+
+
+def test_the_exact_value_is_what_episodes_earn() -> None:
+    """FrozenLake at a random policy, by discounted returns of many episodes."""
+    settings = Tabular(max_steps=1000)
+    bed, gamma = tabular.testbed(settings), 0.9
+    exact = tabular.Exact.of(settings)
+    pi = torch.tensor([0.1, 0.4, 0.3, 0.2], dtype=torch.float64).expand(bed.states, -1)
+    g = torch.Generator().manual_seed(0)
+    lanes = Lanes(bed.make(4000), 1, 0, CPU)
+    track = lanes.play(lambda s: torch.multinomial(pi[s[:, 0]], 1, generator=g)[:, 0], 150)
+    paid = (track.true_nh * track.first_nh * gamma ** track.age_nh[:, :-1].double()).sum(1)
+    error = float(paid.std()) / 4000**0.5
+    assert float(paid.mean()) == pytest.approx(float(exact.value(pi, gamma)), abs=5 * error)
+    other = torch.ones_like(exact.r_sa)
+    lasted = (track.first_nh * gamma ** track.age_nh[:, :-1].double()).sum(1)
+    tail = gamma**150 / (1 - gamma)
+    error = 5 * float(lasted.std()) / 4000**0.5 + tail
+    assert float(lasted.mean()) == pytest.approx(float(exact.value(pi, gamma, other)), abs=error)
+    entropic = float(exact.value(pi, gamma, 0.0 * other, tau=2.0))
+    entropy = float(torch.special.entr(pi[0]).sum())
+    assert entropic == pytest.approx(2.0 * entropy * float(exact.value(pi, gamma, other)), rel=1e-12)
+
+
+# Atari.
+
+GAMES = ("seaquest", "beam_rider", "ms_pacman")
+
+
+def raw(**changed: Any) -> Atari:
+    """Nothing random: what the emulator shows follows from the actions."""
+    values: dict[str, Any] = {"sticky": 0.0, "no_ops": 0, **changed}
+    return Atari(**values)
+
+
+@pytest.mark.parametrize("game", GAMES)
+def test_frames_and_rewards_are_those_of_the_emulators_own_vector(game: str) -> None:
+    """Its defaults clip rewards; they are turned off here, and stickiness too, in both."""
+    from ale_py import AtariVectorEnv
+
+    bed = atari.testbed(raw(game=game))
+    lanes = bed.make(1)
+    other = AtariVectorEnv(
+        game,
+        1,
+        stack_num=1,
+        noop_max=0,
+        use_fire_reset=False,
+        reward_clipping=False,
+        repeat_action_probability=0.0,
+    )
+    assert bed.actions == len(other.ale.get_action_set())
+    frames, _ = lanes.reset(seed=0)
+    shown, _ = other.reset(seed=0)
+    np.testing.assert_array_equal(frames, shown)
+    earned = []
+    for some in actions(bed.actions, 1, 150):
+        one, two = lanes.step(some), other.step(some)
+        np.testing.assert_array_equal(one[0], two[0])
+        assert one[1] == two[1]
+        earned.append(float(one[1][0]))
+    if game != "beam_rider":  # who acts at random hits nothing so soon
+        assert max(earned) > 1.0  # more than a clipped reward
+    other.close()
+
+
+def test_the_defaults_that_differ() -> None:
+    """Sticky as Gymnasium's v5, not as the vector; rewards unclipped; episodes of all lives."""
+    settings = Atari()
+    assert (settings.sticky, settings.frame_skip, settings.no_ops) == (0.25, 4, 30)
+    assert (settings.life_ends_episode, settings.fire_reset, settings.full_actions) == (False,) * 3
+    copy = atari.AtariCopy(settings)
+    assert copy._ale.getFloat("repeat_action_probability") == 0.25
+    assert copy._ale.getInt("max_num_frames_per_episode") == 108_000
+    assert len(atari.AtariCopy(Atari(full_actions=True)).actions) == 18
+
+
+@pytest.mark.parametrize("game", GAMES)
+def test_the_emulator_goes_on_from_a_snapshot(game: str) -> None:
+    """With stickiness and idle starts, across a truncation."""
+    bed = atari.testbed(Atari(game=game, max_frames=160, no_ops=9))
+    first, second = bed.make(2), bed.make(2)
+    first.reset(seed=1)
+    second.reset(seed=2)
+    for some in actions(bed.actions, 2, 25):
+        first.step(some)
+    second.restore(first.snapshot())
+    same_story(first, second, actions(bed.actions, 2, 90))
+
+
+def test_episodes_are_truncated_at_the_limit_of_frames() -> None:
+    lanes = atari.testbed(raw(max_frames=40)).make(1)
+    lanes.reset(seed=0)
+    ends = [lanes.step(np.array([0]))[2:4] for _ in range(20)]
+    assert [bool(t[0]) for _, t in ends] == [k % 10 == 9 for k in range(20)]
+    assert not any(t[0] for t, _ in ends)
+
+
+def test_a_lost_life_ends_an_episode_if_told_so() -> None:
+    """It goes on from where it was lost, until no life is left."""
+    lanes = atari.testbed(raw(game="ms_pacman", life_ends_episode=True)).make(1)
+    assert isinstance(lanes, Copies)
+    copy = lanes.copies[0]
+    assert isinstance(copy, atari.AtariCopy)
+    lanes.reset(seed=0)
+    lives = []
+    for _ in range(1500):
+        _, _, terminated, _, _ = lanes.step(np.array([2]))
+        if terminated[0]:
+            lives.append(copy._ale.lives())
+    assert lives[:3] == [2, 1, 3]
+
+
+def test_stacks_of_frames() -> None:
+    bed = atari.testbed(raw())
+    track = Lanes(bed.make(2), bed.depth, 0, CPU).play(zeros, 5)
+    assert track.states().shape == (10, 4, 1, 84, 84)
+    assert track.frame_nf.dtype == torch.uint8
+    assert track.frame_nf.shape == (2, 4 + 5, 1, 84, 84)
+
+
+# Bad input.
+
+
+@pytest.mark.parametrize("settings", [Tabular(game="go"), MinAtar(game="go"), Atari(game="SeaQuest")])
+def test_unknown_games(settings: Any) -> None:
+    with pytest.raises(InputError, match=r"game\.game is"):
+        experiment.testbed(settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "module"), [(MinAtar(), "minatar"), (Atari(), "ale_py"), (Atari(), "cv2")]
+)
+def test_missing_extras(settings: Any, module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(InputError, match=r'pip install "pbrl\[rlhf\]"'):
+        experiment.testbed(settings)
