@@ -15,7 +15,7 @@ NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 def dumps(run: Run) -> str:
     """Return a run as XML text: a suite per group, a case per outcome, named after its group and itself.
 
-    A deviation is a failure, an error an error.
+    A deviation is a failure, an error an error; a case with a verdict says it in its output.
     """
     suites: dict[str, TestSuite] = {}
     for check, outcome in run.finished:
@@ -35,6 +35,8 @@ def dumps(run: Run) -> str:
 
 def _case(group: str, outcome: Outcome) -> TestCase:
     case = TestCase(_clean(outcome.name), group, outcome.seconds)
+    if outcome.verdict:
+        case.system_out = _clean(explanation(outcome))
     if outcome.status is not Status.AS_EXPECTED:
         kind = Error if outcome.status is Status.ERROR else Failure
         result = kind(_clean(outcome.detail or outcome.title), outcome.status.value)
@@ -49,6 +51,7 @@ def explanation(outcome: Outcome) -> str:
         f"{field}: {value}"
         for field, value in (
             ("title", outcome.title),
+            ("verdict", outcome.verdict),
             ("detail", outcome.detail),
             ("margin", f"{outcome.margin:.6g} tolerances"),
             ("instance", outcome.instance),

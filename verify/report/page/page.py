@@ -8,8 +8,9 @@ from markupsafe import Markup
 
 from verify import leaves
 from verify.report.page.contract import Material, Section
-from verify.report.page.parts import environment
-from verify.report.page.spelling import VERDICTS
+from verify.report.page.mathematics import prose
+from verify.report.page.parts import environment, table
+from verify.report.page.spelling import VERDICTS, ratio, sentence
 from verify.report.page.statements import statements
 
 SECTIONS = "verify.report.sections"
@@ -30,6 +31,35 @@ def drawn(material: Material) -> list[tuple[str, Section, Markup | None]]:
         If results cannot be read.
     """
     return [(name, section, section.present(material)) for name, section in sections().items()]
+
+
+SHOWN = ("claims", "crosscheck", "mutants")
+"""Groups of checks that have a place of their own on the page."""
+
+
+def others(material: Material) -> Markup:
+    """Draw the outcomes of all other groups, one table each."""
+    names = dict.fromkeys(entry["group"] for entry in material.document["outcomes"])
+    return Markup("").join(
+        table(
+            f"{sentence(group)}: worst error in tolerances, or largest ratio of the sides",
+            ["check", "what is compared", "status", "worst", "instances", "where"],
+            [
+                [
+                    Markup("<code>{}</code>").format(entry["name"]),
+                    prose(entry["title"]),
+                    entry["status"],
+                    ratio(entry["margin"]),
+                    entry["instances"],
+                    prose(entry["instance"]),
+                ]
+                for entry in material.outcomes(group)
+            ],
+            (3, 4),
+        )
+        for group in names
+        if group not in SHOWN
+    )
 
 
 def page(material: Material, *, same_code: bool = True) -> str:
@@ -66,6 +96,7 @@ def page(material: Material, *, same_code: bool = True) -> str:
             best={verdict: best[verdict] for verdict in VERDICTS if best[verdict]},
             deviations=[outcome for outcome in outcomes if outcome["status"] != "as expected"],
             sections=drawn(material),
+            others=others(material),
             same_code=same_code,
             style=Markup(assets.joinpath("page.css").read_text(encoding="utf-8")),
             script=Markup(assets.joinpath("page.js").read_text(encoding="utf-8")),

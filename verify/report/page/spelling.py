@@ -3,6 +3,7 @@
 import math
 
 from verify.claims.contract import Verdict
+from verify.report.page.mathematics import GREEK
 
 NOT_RUN = "NOT RUN"
 """Stands for the verdict of what a run did not judge."""
@@ -34,7 +35,8 @@ def plural(number: int, noun: str) -> str:
 def sentence(text: str) -> str:
     """Return a text that begins with a capital letter, if it begins with a word."""
     word = text.partition(" ")[0]
-    return text[:1].upper() + text[1:] if word.islower() and word.isalpha() and len(word) > 1 else text
+    plain = word.islower() and word.isalpha() and len(word) > 1 and word not in GREEK
+    return text[:1].upper() + text[1:] if plain else text
 
 
 def short(number: float, digits: int) -> str:

@@ -95,9 +95,9 @@ def _exponents(found: list[dict[str, Any]]) -> Markup:
         for row in found
     ]
     caption = prose(
-        "Iterations ~ lambda^p eps^{-r} until the average, or the best, squared projected gradient is at "
-        "most eps. Table 1 says p = r = 1; proved is p = 2 at most from a fixed start and p = 1 from a "
-        "solution of the lower level, for the average"
+        "Iterations ~ lambda^p eps^{-r} until the average, or the best, squared projected gradient is "
+        "at most eps. Table 1 says p = r = 1. Proved for the average is p = 2 at most from a fixed "
+        "start, and p = 1 from a solution of the lower level"
     )
     return table(caption, ["penalty, start, metric", "p", "r", "problems"], rows, (1, 2, 3))
 

@@ -1,0 +1,145 @@
+"""Figures and results of other commands as sections of the page."""
+
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import html5lib
+import matplotlib as mpl
+import pytest
+from matplotlib.figure import Figure
+
+from reference.errors import InputError
+from verify.experiments.documents import SCHEMA
+from verify.report.page.contract import Material
+from verify.report.page.figures import inline
+from verify.report.page.results import experiment
+from verify.report.sections import converge
+
+PLAIN = """<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"
+ viewBox="0 0 100 50"><style>* {{ stroke: red }}</style>
+ <defs><path id="a" d="M0 0"/></defs><use xlink:href="#a" clip-path="url(#a)"/>{0}</svg>"""
+
+
+def drawn(path: Path) -> None:
+    figure = Figure()
+    axes = figure.subplots()
+    axes.plot([0, 1], [1, 2], label="a line")
+    axes.legend()
+    figure.savefig(path, metadata={"Date": None})
+
+
+def test_figures_do_not_meddle_with_each_other(tmp_path: Path) -> None:
+    with mpl.rc_context({"svg.hashsalt": "fixed"}):
+        for name in ("one", "two"):
+            drawn(tmp_path / f"{name}.svg")
+    one, two = (ET.fromstring(inline(tmp_path / f"{name}.svg", "words")) for name in ("one", "two"))
+    names = [{e.get("id") for e in figure.iter() if e.get("id")} for figure in (one, two)]
+    assert names[0]
+    assert not names[0] & names[1]
+    for figure, own in zip((one, two), names, strict=True):
+        for element in figure.iter():
+            if href := element.get("href"):
+                assert href[1:] in own
+        assert figure.get("aria-label") == "words"
+        assert figure.get("viewBox")
+        assert not list(figure.iter("metadata"))
+        style = next(iter(figure.iter("style"))).text or ""
+        assert style.strip().startswith(f"#{figure.get('id')} *")
+
+
+def test_what_could_run_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "x.svg"
+    path.write_text(PLAIN.format('<script>alert(1)</script><g onclick="alert(1)"><foreignObject/></g>'))
+    found = inline(path, 'a "quoted" <description>')
+    assert "alert" not in found
+    assert "foreignObject" not in found
+    root = ET.fromstring(found)
+    assert root.get("aria-label") == 'a "quoted" <description>'
+    assert root[2].attrib == {
+        "href": f"#{root[1][0].get('id')}",
+        "clip-path": f"url(#{root[1][0].get('id')})",
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (PLAIN.format('<image href="https://example.org/x.png"/>'), "must hold all that it shows"),
+        (PLAIN.format('<g style="fill: url(https://example.org/x)"/>'), "must hold all that it shows"),
+        (PLAIN.format("<style>@import 'x.css';</style>"), "must hold all that it shows"),
+        ("<html/>", "is no SVG"),
+        ("<svg", "is not XML"),
+        ('<svg xmlns="http://www.w3.org/2000/svg"/>', "neither a viewBox nor a size"),
+    ],
+)
+def test_figures_that_are_not_whole_are_refused(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "x.svg"
+    path.write_text(content)
+    with pytest.raises(InputError, match=message):
+        inline(path, "words")
+
+
+def test_a_figure_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot read"):
+        inline(tmp_path / "none.svg", "words")
+
+
+def finding(**fields: Any) -> dict[str, Any]:
+    test = {"n": 10, "mean": 0.25, "low": 0.125, "high": 0.5}
+    plain = {"kind": "above", "name": "a > b", "place": "default/exact", "measure": "leader_value"}
+    return plain | {"test": test, "verdict": "holds"} | fields
+
+
+def write_experiment(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    (folder / "figure.svg").write_text(PLAIN.format(""))
+    manifest = {
+        "schema": SCHEMA,
+        "title": "Games",
+        "source": "Section 6",
+        "command": "python -m verify reproduce games",
+        "budget": "smoke",
+        "seed": 3,
+        "assumptions": {"gamma": "0.9"},
+        "figures": [{"file": "figure.svg", "caption": "What lambda does"}],
+    }
+    left = finding(kind="vanishes", name="gap", threshold=0.05, verdict="undecided")
+    findings = [finding(), finding(place="tau = 1/exact", name="b > a"), left]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "findings.json").write_text(json.dumps({"schema": SCHEMA, "findings": findings}))
+
+
+@pytest.mark.parametrize("place", ["games", "reproduce/games"])
+def test_experiments(tmp_path: Path, place: str) -> None:
+    write_experiment(tmp_path / place)
+    found = experiment(Material({}, (tmp_path,)), "games")
+    assert found is not None
+    html5lib.HTMLParser(strict=True).parseFragment(found)
+    for words in (
+        "python -m verify reproduce games",
+        "too small for findings",
+        "+0.25 [0.12, 0.5]",
+        "−20.0% [−45.0, −7.5]",
+        "What λ does",
+        "γ</dt>",
+        "<svg",
+    ):
+        assert words in found
+    assert experiment(Material({}, (tmp_path,)), "others") is None
+
+
+def test_experiments_of_another_schema(tmp_path: Path) -> None:
+    write_experiment(tmp_path / "games")
+    (tmp_path / "games" / "findings.json").write_text("{}")
+    with pytest.raises(InputError, match="schema"):
+        experiment(Material({}, (tmp_path,)), "games")
+
+
+def test_convergence_bounds_of_another_schema(tmp_path: Path) -> None:
+    (tmp_path / "converge").mkdir()
+    (tmp_path / "converge" / "converge.json").write_text("{}")
+    with pytest.raises(InputError, match=r"converge\.json"):
+        converge.SECTION.present(Material({}, (tmp_path,)))
+    assert converge.SECTION.present(Material({}, ())) is None
