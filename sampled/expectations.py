@@ -24,7 +24,7 @@ from sampled.horizons import Fixed, Horizon
 from sampled.laws import Alias, RunningSums, Sampler, SamplerKind
 from sampled.processes import Decision, Process
 from sampled.simulator import Dynamics, rollouts
-from sampled.sources import Counter, Source
+from sampled.sources import Antithetic, Counter, Source
 from sampled.trajectories import Trajectories
 from sampled.validation import whole
 
@@ -115,7 +115,7 @@ class MonteCarlo:
     Raises
     ------
     InputError
-        If N is less than the estimator needs.
+        If N is less than the estimator needs, or it couples trajectories and the words are antithetic.
     """
 
     estimator: Estimator
@@ -128,6 +128,11 @@ class MonteCarlo:
     def __post_init__(self) -> None:
         if whole("n", self.n, low=1) < self.estimator.batch:
             raise InputError(f"n is {self.n}; the estimator needs {self.estimator.batch} trajectories")
+        if self.estimator.batch > 1 and isinstance(self.source, Antithetic):
+            raise InputError(
+                "the estimator couples trajectories, of which antithetic words make dependent pairs, so "
+                "that its expectation would be another: use independent words, or another baseline"
+            )
 
     def value(self, process: Process) -> Tensor:
         """Mean of the surrogates of N trajectories."""
