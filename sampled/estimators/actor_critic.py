@@ -1,4 +1,4 @@
-r"""Actor-critic with generalised advantages (Schulman et al. 2016) and a tabular critic, regularised.
+r"""Actor-critic with generalised advantages (Schulman et al. 2016), regularised.
 
 With a critic v that was made without the batch, and c_h = r_h - tau h_{s_h}(pi(s_h))::
 
@@ -7,23 +7,24 @@ With a critic v that was made without the batch, and c_h = r_h - tau h_{s_h}(pi(
     scores    w_h A_h grad log pi(a_h|s_h),      w_h = gamma^h, or 1 as is common in practice
 
 The last state's value counts: after H steps a trajectory is cut off, it has not ended.  A terminal state
-has a value, too, that of its regularisation.  The critic learns from the same numbers, v_h^lambda =
-v(s_h) + A_h, for the next batch::
-
-    v(s) <- v(s) + step / (N H) sum_{n,h} 1{s_h = s} A_h
+has a value, too, that of its regularisation.  The critic (:mod:`sampled.critics`) learns from the same
+numbers, v_h^lambda = v(s_h) + A_h, for the next batch.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor
 
+from sampled.critics import Critic, Linear, Tabular
 from sampled.errors import InputError
 from sampled.estimators.contract import Estimator, EstimatorKind, Target, of_steps, powers
 from sampled.horizons import Fixed
 from sampled.processes import Process
 from sampled.trajectories import Trajectories
+from sampled.validation import provides
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +35,8 @@ class ActorCritic:
     ----------
     steps : int
         H.
-    critic_ps : (P, S)
-        v.
+    critic : Critic
+        v, tabular or linear.
     trace : float in [0, 1]
         lambda: 1 to measure all H steps, 0 to measure one.
     discounted : bool
@@ -44,23 +45,29 @@ class ActorCritic:
     Raises
     ------
     InputError
-        If H or lambda is outside its range.
+        If H or lambda is outside its range, or the critic is none.
     """
 
     steps: int
-    critic_ps: Tensor
+    critic: Critic
     trace: float = 0.95
     discounted: bool = True
 
     def __post_init__(self) -> None:
         Fixed(self.steps)
+        provides("critic", self.critic, Critic)
         if not 0.0 <= self.trace <= 1.0:
             raise InputError(f"trace is {self.trace!r}; lambda must be in [0, 1]")
 
     @property
+    def critic_ps(self) -> Tensor:
+        """v, (P, S)."""
+        return self.critic.values_ps
+
+    @property
     def target(self) -> Target:
         """H steps and the critic."""
-        return Target(self.steps, self.discounted, self.trace, self.critic_ps.detach())
+        return Target(self.steps, self.discounted, self.trace, self.critic_ps)
 
     @property
     def horizon(self) -> Fixed:
@@ -78,7 +85,7 @@ class ActorCritic:
         earned_pnh = process.earned(trajectories)
         gain_pnh = self._advantages(trajectories, earned_pnh, process.gamma)
         weight_h = powers(process.gamma if self.discounted else 1.0, earned_pnh)
-        tail_pn = trajectories.at_states(self.critic_ps.detach())[..., -1]
+        tail_pn = trajectories.at_states(self.critic_ps)[..., -1]
         last = process.gamma**self.steps if self.discounted else 1.0
         scored_pnh = earned_pnh + gain_pnh * process.score(trajectories)
         return (weight_h * scored_pnh).sum(-1) + last * tail_pn
@@ -88,17 +95,13 @@ class ActorCritic:
         of_steps(trajectories, self.steps)
         return self._advantages(trajectories, process.earned(trajectories), process.gamma)
 
-    def learned(self, trajectories: Trajectories, process: Process, step: float) -> Tensor:
-        """Return the critic after one step on a batch, (P, S)."""
+    def learned(self, trajectories: Trajectories, process: Process, step: float) -> Self:
+        """Return the estimator with the critic after one step on a batch."""
         gain_pnh = self.advantages(trajectories, process)
-        critic_ps = self.critic_ps.detach().clone().requires_grad_()
-        with torch.enable_grad():
-            fit = (trajectories.at_states(critic_ps)[..., :-1] * gain_pnh).mean((1, 2)).sum()
-        (change_ps,) = torch.autograd.grad(fit, critic_ps)
-        return critic_ps.detach() + step * change_ps
+        return replace(self, critic=self.critic.learned(trajectories, gain_pnh, step))
 
     def _advantages(self, trajectories: Trajectories, earned_pnh: Tensor, gamma: float) -> Tensor:
-        value_pnh = trajectories.at_states(self.critic_ps.detach())
+        value_pnh = trajectories.at_states(self.critic_ps)
         delta_pnh = earned_pnh.detach() + gamma * value_pnh[..., 1:] - value_pnh[..., :-1]
         decay_kh = _decay(gamma * self.trace, delta_pnh)
         return delta_pnh @ decay_kh
@@ -112,12 +115,16 @@ def _decay(rate: float, like_pnh: Tensor) -> Tensor:
 
 
 def _variants(steps: int, values_ps: Tensor) -> Mapping[str, Estimator]:
+    table = Tabular(values_ps)
+    features_psk = torch.stack((torch.ones_like(values_ps), values_ps), -1)
+    linear = Linear(features_psk, torch.full_like(features_psk[:, 0], 0.6))
     return {
-        "measured": ActorCritic(steps, values_ps, trace=1.0),
-        "generalised": ActorCritic(steps, values_ps, trace=0.6),
-        "one step": ActorCritic(steps, values_ps, trace=0.0),
-        "undiscounted weights": ActorCritic(steps, values_ps, trace=0.6, discounted=False),
-        "zero critic": ActorCritic(steps, torch.zeros_like(values_ps), trace=0.6),
+        "measured": ActorCritic(steps, table, trace=1.0),
+        "generalised": ActorCritic(steps, table, trace=0.6),
+        "one step": ActorCritic(steps, table, trace=0.0),
+        "undiscounted weights": ActorCritic(steps, table, trace=0.6, discounted=False),
+        "zero critic": ActorCritic(steps, Tabular(torch.zeros_like(values_ps)), trace=0.6),
+        "linear critic": ActorCritic(steps, linear, trace=0.6),
     }
 
 

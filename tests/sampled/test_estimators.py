@@ -1,6 +1,6 @@
 """Every estimator's expectation is its declared target: every trajectory, and every batch of two."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +17,7 @@ from reference.regularizers import Quadratic
 from sampled import estimators
 from sampled.baselines import Constant, LeaveOneOut, NoBaseline, StateValues
 from sampled.conversion import tensors
+from sampled.critics import Critic, Linear, Tabular
 from sampled.enumeration import Everything, every_trajectory, probability
 from sampled.errors import InputError
 from sampled.estimators.actor_critic import ActorCritic
@@ -258,23 +259,32 @@ def test_the_probabilities_are_those_of_the_enumeration() -> None:
 # The critic.
 
 
-def test_the_critic_learns_what_it_should() -> None:
-    """The mean change is (1/H) sum_h Pr(s_h = s) (v_h - v)(s)."""
+FEATURES = torch.tensor([[[1.0, 0.3, -0.4], [0.2, -1.0, 0.7]]], dtype=torch.float64)
+WEIGHTS = torch.tensor([[0.5, -0.8, 0.3]], dtype=torch.float64)
+
+
+@pytest.mark.parametrize("make", [Tabular, lambda _: Linear(FEATURES, WEIGHTS)], ids=["table", "linear"])
+def test_the_critic_learns_what_it_should(make: Callable[[Tensor], Critic]) -> None:
+    """The mean change is (1/H) sum_h Pr(s_h = s) (v_h - v)(s), of a weight that times its feature."""
     case = ONE
-    estimator = ActorCritic(2, case.values_ps, trace=0.6)
+    estimator = ActorCritic(2, make(case.values_ps), trace=0.6)
     process = case.process()
     trajectories = every_trajectory(process.dynamics, 2)
     weight_n = chances(process, trajectories)[0]
     one = [replace_batch(trajectories, n) for n in range(trajectories.n)]
-    changes = [estimator.learned(t, process, 0.5) - case.values_ps for t in one]
+    learned = [estimator.learned(t, process, 0.5) for t in one]
+    changes = [some.critic_ps - estimator.critic_ps for some in learned]
     got = (weight_n[:, None] * torch.cat(changes)).sum(0)
+    assert {(some.steps, some.trace) for some in learned} == {(2, 0.6)}
 
-    chain, v = case.chain(0), case.values_ps[0]
+    chain, v = case.chain(0), estimator.critic_ps[0]
     P, (pi_1, c_1), (pi_0, c_0) = chain.P_sjt, chain.step(1), chain.step(0)
     v_1 = (pi_1 * (c_1 + chain.gamma * P @ v)).sum(-1)
     v_0 = (pi_0 * (c_0 + chain.gamma * P @ (0.4 * v + 0.6 * v_1))).sum(-1)
     mu_1 = torch.einsum("s,sj,sjt->t", chain.rho_s, pi_0, P)
     want = 0.5 / 2 * (chain.rho_s * (v_0 - v) + mu_1 * (v_1 - v))
+    if isinstance(estimator.critic, Linear):
+        want = FEATURES[0] @ (want @ FEATURES[0])
     torch.testing.assert_close(got, want.detach(), rtol=0.0, atol=case.tolerance(64))
 
 
@@ -294,7 +304,7 @@ def test_the_true_values_leave_no_advantage_on_average() -> None:
     own = evaluate(family.at(x), case.y.detach()[0].softmax(-1).numpy())
     process = lower_process(tensors(family), case.x, (case.y.softmax(-1),))
     trajectories = every_trajectory(process.dynamics, 3)
-    estimator = ActorCritic(3, torch.tensor(own.v_s)[None], trace=0.7)
+    estimator = ActorCritic(3, Tabular(torch.tensor(own.v_s)[None]), trace=0.7)
     mean_h = (
         chances(process, trajectories)[..., None] * estimator.advantages(trajectories, process)
     ).sum(1)
@@ -419,7 +429,7 @@ def _to_meta(process: Process) -> Dynamics:
 def test_bad_input() -> None:
     process = TWO.process()
     batch = draw(process, Fixed(2), 1, Independent(torch.Generator().manual_seed(0)))
-    for estimator in (Gpomdp(3), Reinforce(3), ActorCritic(3, TWO.values_ps)):
+    for estimator in (Gpomdp(3), Reinforce(3), ActorCritic(3, Tabular(TWO.values_ps))):
         with pytest.raises(InputError, match="have 2 steps; the estimator's target has 3"):
             estimator.surrogate(batch, process)
     with pytest.raises(InputError, match="a batch of 1 trajectory"):
@@ -429,7 +439,15 @@ def test_bad_input() -> None:
     with pytest.raises(InputError, match=r"continuation is 0.5 and gamma 0.6"):
         RandomHorizon(0.5).surrogate(batch, process)
     with pytest.raises(InputError, match=r"trace is 1.5"):
-        ActorCritic(3, TWO.values_ps, trace=1.5)
+        ActorCritic(3, Tabular(TWO.values_ps), trace=1.5)
+    with pytest.raises(InputError, match="critic is Tensor; it must be a Critic"):
+        ActorCritic(3, TWO.values_ps)  # type: ignore[arg-type] # what is checked
+    with pytest.raises(InputError, match=r"table_ps has shape \(3,\); it must have 2 axes"):
+        Tabular(TWO.values_ps[0])
+    with pytest.raises(InputError, match=r"features_psk has shape \(1, 2, 3\) and weights_pk \(1, 2\)"):
+        Linear(FEATURES, WEIGHTS[:, :2])
+    with pytest.raises(InputError, match="several dtypes"):
+        Linear(FEATURES, WEIGHTS.float())
     for make in (Gpomdp, Reinforce):
         with pytest.raises(InputError, match="steps is 0"):
             make(0)
@@ -451,7 +469,7 @@ def test_bad_input() -> None:
 def test_targets_say_what_they_leave_out() -> None:
     assert RandomHorizon(0.9).target.truncates == "nothing"
     assert Gpomdp(5).target.truncates == "all that is earned from step 5 on"
-    critic = ActorCritic(5, torch.zeros(1, 2), discounted=False).target.truncates
+    critic = ActorCritic(5, Tabular(torch.zeros(1, 2)), discounted=False).target.truncates
     assert critic.split("; ") == [
         "scores and derivatives of earnings from step 5 on",
         "the error of the critic",

@@ -13,9 +13,11 @@ from torch import Tensor
 from reference.problems.mdp import MdpFamily
 from reference.truncated import Truncation, truncated_value_penalty
 from reference.validation import Array
+from sampled.common import CommonNumbers
 from sampled.conversion import tensors
+from sampled.estimators.contract import Estimator
 from sampled.estimators.gpomdp import Gpomdp
-from sampled.expectations import MonteCarlo, Pairs, draw
+from sampled.expectations import Expectation, MonteCarlo, Pairs, draw
 from sampled.horizons import Fixed
 from sampled.laws import BITS, Alias, InverseCdf, RunningSums, SamplerKind
 from sampled.penalties.value import value_penalty
@@ -232,15 +234,17 @@ def _define_mean(case: Case[MdpFamily], number: Arithmetic, point: Point) -> Nat
     return values[0] - values[1]
 
 
-def _averaged(case: Case[MdpFamily], x: Tensor) -> tuple[Tensor, float]:
+def _averaged(
+    make: Callable[[Estimator, int, Source], Expectation], case: Case[MdpFamily], x: Tensor
+) -> tuple[Tensor, float]:
     """The value penalty as an algorithm computes it: two means over drawn trajectories."""
     problem, process = tensors(case.problem), _process(case, x, pieces=False)
     own, best = (
         [torch.tensor(pi)[None] for pi in some] for some in (case.point.policies, case.point.companions)
     )
 
-    def mean(source: Source, n: int) -> MonteCarlo:
-        return MonteCarlo(Gpomdp(case.steps), n, source)
+    def mean(source: Source, n: int) -> Expectation:
+        return make(Gpomdp(case.steps), n, source)
 
     def simulate(source: Source, n: int) -> Tensor:
         return value_penalty(problem, x[None], own, best, mean(source, n))
@@ -291,7 +295,18 @@ QUANTITIES: tuple[Quantity[Any], ...] = (
         _measured_mean,
         _define_mean,
         premise=_small,
-        estimate=_averaged,
+        estimate=partial(_averaged, partial(MonteCarlo, sampler=Alias)),
+        instances=dyadic_cases,
+    ),
+    Quantity(
+        "common_numbers",
+        "value penalty from common random numbers",
+        "Lemma 7",
+        MdpFamily,
+        _measured_mean,
+        _define_mean,
+        premise=_small,
+        estimate=partial(_averaged, partial(CommonNumbers, sampler=Alias)),
         instances=dyadic_cases,
     ),
 )
