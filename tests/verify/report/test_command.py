@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -31,10 +32,7 @@ def carry_out(name: str, context: Context) -> tuple[Outcome, ...]:
 
 def checks() -> tuple[Check, ...]:
     names = ("crosscheck.a", "crosscheck.b", "crosscheck.c")
-    return tuple(
-        Check(name, "crosscheck", name, lambda context, name=name: carry_out(name, context))
-        for name in names
-    )
+    return tuple(Check(name, "crosscheck", name, partial(carry_out, name)) for name in names)
 
 
 @pytest.fixture(autouse=True)
