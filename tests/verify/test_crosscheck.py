@@ -166,8 +166,8 @@ def test_an_infinite_horizon_is_held_to_the_infinite_sum() -> None:
 def test_simulated_laws_are_exact() -> None:
     """No tolerance at all: every word is counted."""
     for outcome in run("simulation", Context(Level.QUICK, 0)):
-        if "mean" not in outcome.name:
-            assert outcome.margin == 0.0
+        is_law = ".mean." not in outcome.name and ".common_numbers." not in outcome.name
+        assert outcome.margin == 0.0 or not is_law
 
 
 def test_a_law_that_is_slightly_off_is_seen() -> None:

@@ -1,11 +1,11 @@
-"""Policies are read at the state of arrival."""
+"""Tables of actions are read at the state of arrival."""
 
 from verify.mutants.mutant import Mutant
 
 MUTANT = Mutant(
-    fault="policies are read at the state of arrival",
+    fault="tables of actions are read at the state of arrival",
     module="sampled.trajectories",
-    old="row_pnh = self._state_rows_pnh[..., :-1]\n        return _read(table_psa",
-    new="row_pnh = self._state_rows_pnh[..., 1:]\n        return _read(table_psa",
+    old="torch.add(actions_hm, self._rows_hm[:-1], alpha=prod(self.n_actions))",
+    new="torch.add(actions_hm, self._rows_hm[1:], alpha=prod(self.n_actions))",
     suspects=("estimators.gpomdp_no_baseline",),
 )
