@@ -190,4 +190,7 @@ CLAIM = Claim(
     ),
     inherits=("Lemma 4",),
     remark="What fails without (a) or (b) themselves is shown by the faults of Lemma 6.",
+    tried="Uniqueness for tau > 0 broken on policies shared by two states; no slip explains it, "
+    "products need it said. On products: corners, a rare start state, Hypothesis over small "
+    "rational MDPs.",
 )

@@ -150,4 +150,7 @@ CLAIM = Claim(
     ),
     inherits=("(C.30)",),
     remark="The condition is stronger than Assumption 3: it needs neither averages nor the steps.",
+    tried="The sufficient condition broken by scaling lambda, which it leaves out; the unwritten "
+    "constant c could absorb it, hence UNTESTABLE as meant. The explicit constant was tried "
+    "on estimators with exact errors.",
 )

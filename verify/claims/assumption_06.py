@@ -238,4 +238,5 @@ CLAIM = Claim(
     inherits=("(B.9)-(B.10)",),
     remark="With negative entropy the assumption fails at the boundary of the simplices and holds "
     "inside; softmax policies never reach the boundary.",
+    tried="Entropy at the boundary breaks the other half; smooth h was tried at vertices too.",
 )

@@ -167,4 +167,6 @@ CLAIM = Claim(
     ),
     remark="The expectation over s ~ rho weights the regularisers; the text forgets the weights.  The "
     "modulus tau would be right in the norm that is weighted by rho.",
+    tried="An uneven rho breaks it in two lines. The modulus tau min rho was climbed on, and "
+    "searched by Hypothesis: attained, never exceeded.",
 )

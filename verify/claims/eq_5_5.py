@@ -109,4 +109,6 @@ CLAIM = Claim(
     faults=(Fault("undiscounted_cost", "the cost as printed", trials_with(undiscounted_cost)),),
     remark="A slip of notation rather than a step of a proof: nothing else in the paper uses the cost, "
     "and (6.2) drops it.",
+    tried="Costs that are not discounted make the sum diverge; an evident slip in the placing of a "
+    "bracket, but the printed formula has no value.",
 )

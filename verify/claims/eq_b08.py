@@ -120,4 +120,6 @@ CLAIM = Claim(
         Fault("charged_twice", "the regulariser has the wrong sign", trials_with(charged_twice)),
     ),
     remark="The step before prints grad Q = sum P grad V without gamma; (B.9) is right again.",
+    tried="A gamma is lost; no reading of P^pi as discounted is given. With gamma: corners, ties, "
+    "vertices, Hypothesis over small rational MDPs.",
 )

@@ -106,4 +106,6 @@ CLAIM = Claim(
     remark="Right, although (B.8), from which it is derived, lacks gamma. The gradient is determined up "
     "to a multiple of 1 in each state's row, which differences of policies do not see. "
     "An entropy has no gradient where the policy has a zero.",
+    tried="Vertices, entropies inside, gamma = 0 and 0.99, reducible chains, Hypothesis over small "
+    "rational MDPs: equal to complex steps.",
 )

@@ -183,4 +183,7 @@ CLAIM = Claim(
     remark="The second line is zero, since the probabilities of the leader's actions sum to one. A "
     "direct leader's derivatives are along directions in the simplices; outside them that line is a "
     "constant.",
+    tried="Broken only where the leader gives an action no probability, which 'continuously "
+    "differentiable' allows; elsewhere, and with sums over the leader's actions everywhere, "
+    "nothing was found.",
 )

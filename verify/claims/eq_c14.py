@@ -192,4 +192,6 @@ CLAIM = Claim(
     inherits=("(C.5)", "Lemma 18"),
     remark="(C.12), from which it comes, prints the leader's reward; (C.13) and (C.14) leave the index "
     "out and are read with the follower's.",
+    tried="As (C.5): broken at zero probabilities only; the suspicion that rewards are the leader's"
+    " was cleared.",
 )

@@ -114,4 +114,6 @@ CLAIM = Claim(
     ),
     inherits=("(C.17)",),
     remark="Suspected of a missing factor; there is none, the bound is attained.",
+    tried="The horizon's powers, B_pi of every parametrisation, tau = 0 and large, Hypothesis: "
+    "attained for every gamma, never exceeded.",
 )

@@ -151,4 +151,6 @@ CLAIM = Claim(
     ),
     remark="(C.18) with tau = 0 and B_r = 1 has (1 - gamma)^{-2}, and d = (1 - gamma) V takes away one "
     "factor, not both.  Right for gamma <= 2/3, as the true constant is then smaller.",
+    tried="gamma > 2/3 breaks it; the text has no factor that a reader could supply. The proved "
+    "constant was climbed on.",
 )

@@ -186,4 +186,5 @@ CLAIM = Claim(
     ),
     remark="The first step of the proof is an exchange of sums, which leaves the l1 norm.  Nothing is "
     "lost by it: (C.20) as proved bounds that norm.",
+    tried="Four states break it, three cannot; both orders of exchange were tried for the proved form.",
 )

@@ -143,4 +143,6 @@ CLAIM = Claim(
     ),
     remark="The printed equality takes the gradient in y at x for both points and the one in x at y' "
     "for both, and so loses the cross derivatives.",
+    tried="Cross derivatives break it; 'uniformly in the other variable' does not bound them under "
+    "any reading.",
 )

@@ -179,4 +179,6 @@ CLAIM = Claim(
     ),
     inherits=("Lemma 17",),
     remark="L_v of Assumption 4 is about y; the line uses it for a change of the policy.",
+    tried="A stretched parametrisation breaks it; direct policies do not, nor does a climb on one-"
+    "state problems with exact constants.",
 )

@@ -229,4 +229,6 @@ CLAIM = Claim(
     remark="A step that does not follow: from a bound of the changes of v the proof concludes that v is "
     "smooth.  The same right side does bound the changes of grad v, so the conclusion stands, apart "
     "from the tau that L_g lacks.",
+    tried="Any class, any tau, rewards scaled: true and half empty, since C_J alone bounds v. The "
+    "claim about grad v that the proof needs was climbed on.",
 )

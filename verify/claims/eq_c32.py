@@ -301,4 +301,6 @@ CLAIM = Claim(
     remark="The argmin is over one state's simplex, not over Pi, and xi^0 must be a subgradient at "
     "pi^0, which is not said. The rate holds for every step, so larger steps are better; in the limit "
     "it is policy iteration.",
+    tried="Steps from 1e-2 to 1e3, dual starts off the simplex by constants, every regulariser: the"
+    " argmin agrees. The rate is attained at gamma = 0.",
 )

@@ -102,4 +102,6 @@ CLAIM = Claim(
     remark="The step does not follow from Assumption 3, nor does the corresponding one of (D.18). "
     "Theorems 11 and 16 hold all the same: Assumption 3 has to be used in (C.37), where the steps "
     "stand.",
+    tried="A flip breaks it in one iteration; reading the steps as projected gradients would be "
+    "another assumption than the printed one.",
 )

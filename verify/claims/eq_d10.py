@@ -227,4 +227,6 @@ CLAIM = Claim(
         Fault("larger_distance", "the sum of the distances is replaced by their mean", larger_distance),
     ),
     remark="Right, but loose by a factor of 2: the parts in x and in a policy belong to one vector.",
+    tried="Exact companions on one side and the other, an evolving population: half of the bound is"
+    " never exceeded.",
 )

@@ -239,4 +239,6 @@ CLAIM = Claim(
     ),
     remark="The proof is right.  It needs only the spread of f(x, .) for each x, not a bound of |f|. "
     "For f = 0 the text would allow lambda = 0, where eps / lambda has no meaning.",
+    tried="f unbounded but for its spread, lambda small, ties of optimal actions, the relaxed level"
+    " at the bound: only C = 0 with lambda = 0 is left without meaning.",
 )

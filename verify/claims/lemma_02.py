@@ -219,4 +219,7 @@ CLAIM = Claim(
     remark="The printed proof bounds the ratio of occupancies by 1 / ((1 - gamma) min rho) and then "
     "puts the inverse of that constant into the statement; it also takes the maximum over the class "
     "state by state, which needs a product class.",
+    tried="With the inverse of its constant it would hold; but Lemma 3 uses the constant as it is "
+    "printed. One state refutes it. The proved constant was climbed on, searched by "
+    "Hypothesis, and is attained.",
 )

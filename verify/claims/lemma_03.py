@@ -291,4 +291,6 @@ CLAIM = Claim(
     remark="The proof takes Lemma 2 with its inverted constant and then drops it as being at least 1. "
     "It also differentiates f, which is only Lipschitz, and (B.16) has a minimum where a maximum is "
     "meant.  With L = 0 the text would allow lambda = 0, where nothing is penalised.",
+    tried="Vertices and interior points proven to be local solutions, uneven rho, gamma near 1: "
+    "fails by mu; on shared policies for every lambda.",
 )

@@ -175,4 +175,6 @@ CLAIM = Claim(
     inherits=("(3.7)",),
     remark="The proof takes the modulus tau from (3.7), where tau min rho is right, and loses the 1/2 "
     "of strong convexity.",
+    tried="Both slips, the 1/2 and rho, are refuted one without the other, so no convention for "
+    "strong convexity saves it.",
 )

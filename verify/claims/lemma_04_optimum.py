@@ -193,4 +193,6 @@ CLAIM = Claim(
     ),
     remark="Right for product classes, which the proof takes for granted when it maximises state by "
     "state.",
+    tried="Shared policies break both halves. On products: reducible chains, tau small, policies "
+    "next to the optimum, Hypothesis.",
 )

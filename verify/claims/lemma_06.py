@@ -318,4 +318,7 @@ CLAIM = Claim(
     "gradient in x only: a class that jumps is allowed, and refutes the lemma. With y -> pi_y "
     "continuous the proof is right. No product class is needed, and pi_y^* may be any maximiser of "
     "V(rho): a policy that is optimal in all states need not exist.",
+    tried="Taken at its word on the parametrisation: one that jumps refutes it, with Assumption 1 "
+    "intact. Continuity is enough, without derivatives: a shared policy and twins of actions "
+    "were tried.",
 )

@@ -151,4 +151,6 @@ CLAIM = Claim(
     inherits=("Lemma 6", "Lemma 19"),
     remark="Refuted with Lemma 6, which it applies. Checked and cleared: the regulariser contributes "
     "nothing, since the policy is held fixed.",
+    tried="Refuted with Lemma 6; with a continuous parametrisation, slow chains, cold policies and "
+    "ties with one gradient were tried.",
 )

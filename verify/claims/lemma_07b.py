@@ -238,4 +238,6 @@ CLAIM = Claim(
     inherits=("Lemma 6", "Lemma 18", "Lemma 19"),
     remark="Checked and cleared: the terms with h are zero, because the probabilities of the leader's "
     "actions sum to one; keeping or dropping them changes nothing.",
+    tried="Two slips: s_0 = s in place of rho, and scores at zero probabilities. The first is "
+    "evident and repaired in what is meant.",
 )

@@ -171,4 +171,6 @@ CLAIM = Claim(
     remark="The proof that the maximiser of Q^pi(s, a) is unique needs irreducibility; a continuous "
     "choice of maximisers is enough, and there is one. (C.6) leaves out the regulariser, harmlessly. "
     "Differentiability in y needs a differentiable h: entropies fail at the boundary.",
+    tried="Shared policies break it, irreducible chains or not; on products reducible chains do no "
+    "harm (corners with vertices).",
 )

@@ -176,4 +176,6 @@ CLAIM = Claim(
     inherits=("Lemma 8",),
     remark="The lemma refers to part (b) of Assumption 2 alone; tau > 0 is part of the assumption but "
     "not of (b), and is needed.",
+    tried="tau = 0 is allowed by the words 'Assumption 2(b)'; read as Assumption 2 on products, "
+    "nothing was found.",
 )

@@ -203,4 +203,6 @@ CLAIM = Claim(
     inherits=("Lemma 8", "Lemma 18"),
     remark="Checked and cleared: the regulariser's terms are zero, so that they start at t = 1 instead "
     "of t = 0 does not matter.",
+    tried="Zero probabilities break it; the suspicious sum with h is zero, which clears the indices"
+    " t = 0 and t = 1.",
 )

@@ -175,4 +175,5 @@ CLAIM = Claim(
     inherits=("Lemma 12",),
     remark="The text infers the equivalence from psi >= 0, which is not enough: it needs the existence "
     "of an equilibrium.  On product classes there is one, by Shapley's contraction.",
+    tried="Shared policies have games without equilibrium; products do not (minimax).",
 )

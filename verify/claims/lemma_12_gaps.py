@@ -119,4 +119,5 @@ CLAIM = Claim(
         Fault("half", "psi <= 2 eps for psi <= eps in the last part", half),
     ),
     remark="The proof is right: (5.8) splits psi into the two gaps, which are nonnegative.",
+    tried="Any class, either player best already, tau = 0: identities of two gaps.",
 )

@@ -270,4 +270,5 @@ CLAIM = Claim(
     ),
     inherits=("Lemma 4", "Lemma 19"),
     remark="The proof takes uniqueness from Lemma 4, which needs a product class.",
+    tried="Shared policies give a kink; on products, boundary policies and reducible chains were tried.",
 )

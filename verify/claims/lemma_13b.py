@@ -178,4 +178,6 @@ CLAIM = Claim(
     inherits=("Lemma 2", "Lemma 13(a)"),
     remark="The proof uses Lemma 2 with the right constant, not with the printed one.  Its last line "
     "subtracts the minimum of psi where psi at the best responses is added; the claim follows.",
+    tried="Shared policies break it for every constant; the printed one is right on products, and "
+    "improved.",
 )

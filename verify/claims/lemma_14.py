@@ -238,4 +238,5 @@ CLAIM = Claim(
     inherits=("Lemma 13(a)", "Lemma 13(b)"),
     remark="The proof bounds the distance of two policies by 1, forgets the constant of Lemma 13(b), "
     "and its L is missing in the statement.  It also differentiates f, which is only Lipschitz.",
+    tried="L, the diameter and mu are each missing, each refuted by itself with the others granted.",
 )

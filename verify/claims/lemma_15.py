@@ -204,4 +204,6 @@ CLAIM = Claim(
     inherits=("(D.9)",),
     remark="The proof takes Lemma 17 for the best responses, which needs a product class.  Assumption "
     "8(b), irreducible chains, is not used.",
+    tried="Shared policies give a kink for every constant; on products the best responses were "
+    "climbed on.",
 )

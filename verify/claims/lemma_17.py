@@ -186,4 +186,6 @@ CLAIM = Claim(
     remark="The printed proof takes tau for the modulus of an objective that is weighted by rho, writes "
     "1/tau in (A.6), and forgets the weights in the slope of its gradient; carried through it gives "
     "(max rho / min rho) C_J / tau.  State by state they never enter.  Irreducibility is not used.",
+    tried="Shared policies break both halves. On products the suspicion that rho enters was "
+    "cleared: state by state it does not; attained.",
 )

@@ -126,4 +126,6 @@ CLAIM = Claim(
     ),
     remark="The printed proof starts from r_f in (B.2) and puts r_l into the definition of r_x at the "
     "end; the same slip stands below (2.4) and in (C.12).",
+    tried="The leader's reward is printed twice more, so it is no misprint of one line; with the "
+    "follower's the two sides are one equation.",
 )

@@ -226,4 +226,6 @@ CLAIM = Claim(
     ),
     remark="Right as printed; a direct proof stands in the docstring. The conditions are needed at the "
     "point x and near it only.",
+    tried="Open sets, jumping gradients and two gradients each break it; as stated, exact maxima of"
+    " rational problems agree.",
 )

@@ -219,4 +219,5 @@ CLAIM = Claim(
     inherits=("(C.22)", "(C.23)"),
     remark="The proof bounds the change in y and the change in x, and forgets that each gradient also "
     "changes with the other variable; and it takes what (c)2 says of V(rho) for V(s).",
+    tried="Two independent failures for every constant in the O; neither is a slip of notation.",
 )

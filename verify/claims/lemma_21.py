@@ -207,4 +207,6 @@ CLAIM = Claim(
     remark="(D.8) changes one argument at a time and each time takes the gradient in that argument "
     "only; and a sum of three terms does not give the largest constant.  The order |A| is right, "
     "though (D.5) with (C.22) gives |A|^2.",
+    tried="As Lemma 20, and bilinear games break the largest of three constants; the order in |A| "
+    "was suspected and cleared.",
 )

@@ -139,4 +139,6 @@ CLAIM = Claim(
     inherits=("Theorem 11", "Theorem 16"),
     remark="The numerator of Theorem 11 has lambda p(z_1), which the table leaves out. The columns for "
     "lambda itself, 1 / delta and delta^(-1/2), have the right orders.",
+    tried="A cold start refutes the order for the average that the theorems bound; with p(z_1) of "
+    "order 1/lambda it stands, which the table does not say.",
 )

@@ -177,4 +177,6 @@ CLAIM = Claim(
     inherits=("Lemma 15",),
     remark="(D.18) has the step of (C.39) that does not follow, and is mended in the same way; "
     "p(x, y) >= 0 there is psi >= 0. Assumption 8(b), irreducibility, is not needed.",
+    tried="As Theorem 11, with games; even the constant of (D.9), too small by sqrt 2, leaves the "
+    "printed bound valid.",
 )
