@@ -20,7 +20,7 @@ def run(key: str, context: Context) -> tuple[Outcome, ...]:
     begin = time.perf_counter()
     (kind,) = (kind for kind in KINDS if kind.key == key)
     length = LENGTHS[context.level]
-    size = Size(4, length, max(40, length), (), 0, 0, 0, 0, 0)
+    size = Size(4, length, max(40, length), (), 0, 0, 0, 0, 0, ())
     units = [
         unit
         for unit in bound_units(size, context.seed, (kind,))

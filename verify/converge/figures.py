@@ -170,14 +170,15 @@ def _iterations(content: dict[str, Any]) -> Figure:
 
 
 def _counted(content: dict[str, Any], kind: str, start: str) -> Iterator[tuple[float, float, float]]:
-    """(lambda, geometric mean of K, eps) at the smallest eps where at most one lambda is incomplete."""
+    """(lambda, median of K, eps) at the smallest eps for which at most one lambda has none."""
     runs = [run for run in content["iterations"] if (run["kind"], run["start"]) == (kind, start)]
     complete: dict[float, list[tuple[float, float, float]]] = {}
     for run in runs:
         for entry in run["counts"]:
-            if None not in entry["iterations"]:
-                mean = float(np.exp(np.mean(np.log(entry["iterations"]))))
-                complete.setdefault(entry["eps"], []).append((run["lambda"], mean, entry["eps"]))
+            counts = [math.inf if K is None else float(K) for K in entry["iterations"]]
+            median = float(np.median(counts))
+            if math.isfinite(median):
+                complete.setdefault(entry["eps"], []).append((run["lambda"], median, entry["eps"]))
     if complete:
         most = max(len(points) for points in complete.values())
         yield from min((eps, points) for eps, points in complete.items() if len(points) >= most - 1)[1]
@@ -283,8 +284,8 @@ PLANS = (
         "iterations",
         "iterations.svg",
         "Iterations to reach an accuracy",
-        "Iterations until the average squared projected gradient is at most eps, geometric mean over "
-        "the problems, against lambda. Proved are at most the order lambda squared from a fixed start, "
+        "Iterations until the average squared projected gradient is at most eps, median over the "
+        "problems, against lambda. Proved are at most the order lambda squared from a fixed start, "
         "and lambda from a solution of the lower level; Table 1 says lambda for both.",
         _iterations,
     ),

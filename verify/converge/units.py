@@ -512,12 +512,15 @@ class Size:
     inner: int
     points: int
     steps: int
+    step_gammas: tuple[float, ...]
 
 
 SIZES = {
-    Level.QUICK: Size(4, 30, 40, (4.0, 8.0, 16.0), 2, 128, 4, 7, 8),
-    Level.STANDARD: Size(6, 400, 60, (4.0, 8.0, 16.0, 32.0, 64.0), 3, 4000, 8, 16, 100),
-    Level.DEEP: Size(16, 4000, 400, (4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0), 4, 60000, 32, 31, 400),
+    Level.QUICK: Size(4, 30, 40, (2.0, 4.0, 8.0), 3, 160, 4, 7, 16, (0.1,)),
+    Level.STANDARD: Size(6, 400, 60, (4.0, 8.0, 16.0, 32.0, 64.0), 3, 4000, 8, 16, 100, (0.1, 0.9)),
+    Level.DEEP: Size(
+        16, 4000, 400, (4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0), 4, 60000, 32, 31, 400, (0.1, 0.9)
+    ),
 }
 
 ORACLES: tuple[tuple[str, str, Oracle], ...] = (
@@ -613,7 +616,7 @@ def step_units(size: Size, seed: int) -> Iterator[Step]:
     """A parabola, where theory tells the answer, and every penalty with small and large gamma."""
     yield Step("parabola", "parabola: f = x^2 / 2 alone", _Bowl(VALUE), size.steps, 10)
     for kind in KINDS:
-        for gamma in (0.1, 0.9):
+        for gamma in size.step_gammas:
             recipe = Recipe(kind, f"step {kind.key}", seed, size.members, gamma=gamma)
             word, title = f"gamma_{round(100 * gamma)}", f"{kind.title}, gamma = {gamma:g}"
             made = _Longer(scaled(kind, recipe))

@@ -7,7 +7,7 @@ from verify.converge.units import Inner, Iterations, Size, Step, Unit, _Bowl, bo
 
 
 def few(level: Level, seed: int) -> tuple[Unit, ...]:
-    size = Size(3, 8 + 8 * level, 12, (), 0, 0, 0, 0, 0)
+    size = Size(3, 8 + 8 * level, 12, (), 0, 0, 0, 0, 0, ())
     recipe = Recipe(VALUE, "few", seed, 3, n_states=1, gamma=0.0)
     return (
         Iterations(Recipe(NIKAIDO_ISODA, "few", seed, 3, n_states=1, gamma=0.0), True, (1.0, 0.5), 64),

@@ -202,7 +202,7 @@ def test_what_every_level_does() -> None:
             for word in ("exact", "mirror", "biased", "flips", "gamma_50", "gamma_90"):
                 assert f"bound.{kind.key}.{word}" in names
             for start in ("fixed", "warm"):
-                assert f"iterations.{kind.key}.{start}.lambda_16" in names
+                assert f"iterations.{kind.key}.{start}.lambda_8" in names
 
 
 # The committed results.
