@@ -221,8 +221,7 @@ def _worst(key: str, words: str, lhs: Array, rhs: Array, tolerance: Array, cours
     limit = rhs + tolerance
     ratio = np.where(limit > 0.0, lhs / np.where(limit > 0.0, limit, 1.0), np.inf)
     ratio = np.where((limit <= 0.0) & (lhs <= limit), 0.0, ratio)
-    # Where a side is no number nothing was shown: it comes first.
-    ratio = np.where(np.isnan(ratio), np.inf, ratio)
+    # What is no number counts as the largest, and does not hold.
     at = np.unravel_index(int(ratio.argmax()), ratio.shape)
     where = f"{course.setup.title}, member {at[1]}, K = {at[0] + 1}"
     return Finding(key, words, float(lhs[at]), float(rhs[at]), float(tolerance[at]), where, lhs.shape[1])

@@ -230,26 +230,22 @@ class Iterations:
 
     def _held(self, course: Course, counted: list[dict[str, Any]]) -> Iterator[Finding]:
         """The counts against the proved ones, and the bound at each K."""
-        for key, words, low, high in (
-            (
-                "enough",
-                "iterations until the average is at most eps <= (9/4) D / eps",
-                "iterations",
-                "proved",
-            ),
-            (
-                "needed",
-                "|G_1|^2 / eps <= iterations until the average is at most eps",
-                "needed",
-                "iterations",
-            ),
+        late = len(course.g) + 1  # at least that many are needed where a count is missing
+        enough = [
+            (late if K is None else K, proved, entry["eps"], i)
+            for entry in counted
+            for i, (K, proved) in enumerate(zip(entry["iterations"], entry["proved"], strict=True))
+        ]
+        needed = [
+            (least, K, entry["eps"], i)
+            for entry in counted
+            for i, (K, least) in enumerate(zip(entry["iterations"], entry["needed"], strict=True))
+            if K is not None
+        ]
+        for key, words, pairs in (
+            ("enough", "iterations until the average is at most eps <= (9/4) D / eps", enough),
+            ("needed", "|G_1|^2 / eps <= iterations until the average is at most eps", needed),
         ):
-            pairs = [
-                (entry[low][i], entry[high][i], entry["eps"], i)
-                for entry in counted
-                for i in range(len(entry["proved"]))
-                if entry["iterations"][i] is not None
-            ]
             if pairs:
                 lhs, rhs, eps, member = max(pairs, key=lambda pair: pair[0] / max(pair[1], 1))
                 where = f"{self.title}, eps = {eps:g}, member {member}"
