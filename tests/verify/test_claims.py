@@ -1,5 +1,6 @@
 """How verdicts come about, and that the ledger, the certificates and the exact arithmetic hold."""
 
+import io
 import json
 import math
 from collections.abc import Iterator
@@ -81,7 +82,7 @@ def test_a_step_by_hand_makes_no_proof() -> None:
     checked = Proof("a step", nothing)
     found = judge.judge(form(TIGHT, proofs=(checked,), by_hand="the limit"), QUICK)
     assert found.verdict is Verdict.SURVIVED
-    assert found.detail.endswith("checked by machine: a step. by hand: the limit")
+    assert found.detail.endswith("checked by machine: a step; by hand: the limit")
 
 
 def test_certificates_and_proofs_must_verify() -> None:
@@ -163,9 +164,61 @@ def test_the_constant_of_lemma_2_is_attained_exactly() -> None:
     lemma_02.attained(content | {"mdp": content["mdp"] | {"gamma": "1/3"}})
 
 
-def test_every_claim_has_a_fault_of_its_own() -> None:
-    for name, claim in leaves("verify.claims", "CLAIM", Claim).items():
+CLAIMS = leaves("verify.claims", "CLAIM", Claim)
+
+FAULTS = [(name, fault) for name, claim in CLAIMS.items() for fault in claim.faults]
+
+
+def test_at_least_forty_faults_are_planted_and_every_claim_has_its_own() -> None:
+    """Statements never import each other (see the architecture), so no other check runs a fault."""
+    assert len(FAULTS) >= 40
+    for name, claim in CLAIMS.items():
         assert claim.faults, f"{name} plants no fault"
+
+
+@pytest.mark.parametrize(("name", "fault"), FAULTS, ids=lambda part: getattr(part, "name", part))
+def test_a_fault_is_code_of_its_own_statement(name: str, fault: Fault) -> None:
+    """What is wrong stands in the file of its statement, and no other statement uses the same trials."""
+    home = f"verify.claims.{name}"
+    assert fault.trials.__module__ == home or home in modules_of(fault.trials)
+    others = [other.trials for owner, other in FAULTS if (owner, other) != (name, fault)]
+    assert all(fault.trials is not other for other in others)
+
+
+def modules_of(function: Any) -> set[str]:
+    """Modules of the functions that a closure holds."""
+    cells = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
+    return {cell.__module__ for cell in cells if callable(cell)}
+
+
+def test_proofs_rest_on_proofs() -> None:
+    """What a PROVED form uses of other statements is PROVED in one of their forms."""
+    ledger = judge.expected()
+    proved = {claim.number for name, claim in CLAIMS.items() if "PROVED" in ledger[name].values()}
+    for name, claim in CLAIMS.items():
+        if "PROVED" in ledger[name].values():
+            assert {*claim.inherits} <= proved, name
+
+
+def test_what_was_tried_is_written_down() -> None:
+    for name, claim in CLAIMS.items():
+        assert len(claim.tried) > 40, name
+
+
+def test_the_ledger_shows_statements_then_evidence() -> None:
+    from rich.console import Console
+
+    from verify.claims.group import ledger
+
+    console = Console(width=140, record=True, file=io.StringIO())
+    console.print(ledger([*judge.run("lemma_02", QUICK), *judge.run("eq_b10", QUICK)]))
+    lines = console.export_text().splitlines()
+    (row,) = (line for line in lines if line.startswith("│ Lemma 2, gradient dominance"))
+    assert [cell.strip() for cell in row.split("│")[2:5]] == ["REFUTED", "", "PROVED"]
+    (row,) = (line for line in lines if line.startswith("│ (B.9)-(B.10)"))
+    assert [cell.strip() for cell in row.split("│")[2:5]] == ["PROVED", "", ""]
+    assert any("L02_constant" in line for line in lines)
+    assert any("5 of 5 planted faults noticed" in line for line in lines)
 
 
 @pytest.mark.parametrize("name", ["L02_constant", "L02_rho", "L02_class"])

@@ -11,6 +11,7 @@ from verify.leaves import deferred, defining, title
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.text import Text
 
 PACKAGE = "verify.claims"
 
@@ -28,36 +29,75 @@ def checks() -> tuple[Check, ...]:
     )
 
 
+FORMS = ("printed", "meant", "proved")
+
+
 def ledger(outcomes: Sequence[Outcome]) -> RenderableType:
-    """Draw the ledger: a line per form, then how the planted faults fared."""
+    """Draw the ledger, a line per statement; then the evidence, and how the planted faults fared."""
+    from rich.console import Group as Stack
+
+    return Stack(_statements(outcomes), _evidence(outcomes))
+
+
+def _statements(outcomes: Sequence[Outcome]) -> RenderableType:
+    """Each statement with its verdicts; ratio and instances are those of its last form with trials."""
     from rich.table import Table
     from rich.text import Text
 
     table = Table(title="The ledger: what stands of the paper")
-    for column in ("statement", "form", "verdict"):
-        table.add_column(column)
-    table.add_column("tightest", justify="right")
-    table.add_column("instances", justify="right")
-    table.add_column("seconds", justify="right")
-    table.add_column("evidence", overflow="fold")
-    faults = [outcome for outcome in outcomes if ".fault." in outcome.name]
-    for outcome in outcomes:
-        if outcome in faults or outcome.status is Status.ERROR:
-            continue
-        form = outcome.name.rpartition(".")[2]
-        style = "" if outcome.status is Status.AS_EXPECTED else "bold red"
+    table.add_column("statement")
+    for form in FORMS:
+        table.add_column(form)
+    for column in ("tightest", "instances", "seconds"):
+        table.add_column(column, justify="right")
+    forms = [outcome for outcome in outcomes if _is_form(outcome)]
+    for file in dict.fromkeys(_file(outcome) for outcome in forms):
+        own = {_form(outcome): outcome for outcome in forms if _file(outcome) == file}
+        tried = [outcome for outcome in own.values() if not math.isnan(outcome.margin)]
         table.add_row(
-            Text(outcome.title if form == "printed" else ""),
-            Text(form),
-            Text(outcome.verdict, style=style),
-            Text("" if math.isnan(outcome.margin) else f"{outcome.margin:.4f}"),
-            Text(str(outcome.instances)),
-            Text(f"{outcome.seconds:.1f}"),
-            Text(f"{outcome.instance}: {outcome.detail}" if outcome.instance else outcome.detail),
+            Text(next(iter(own.values())).title),
+            *(_verdict(own[form]) if form in own else Text("") for form in FORMS),
+            Text(f"{tried[-1].margin:.4f}" if tried else ""),
+            Text(str(tried[-1].instances) if tried else ""),
+            Text(f"{sum(o.seconds for o in outcomes if _file(o) == file):.1f}"),
         )
+    faults = [outcome for outcome in outcomes if ".fault." in outcome.name]
     caught = sum(outcome.status is Status.AS_EXPECTED for outcome in faults)
     table.caption = f"{caught} of {len(faults)} planted faults noticed by the statements' own trials"
     return table
+
+
+def _evidence(outcomes: Sequence[Outcome]) -> RenderableType:
+    """Each form with its certificates, its proof, or how strong the search was."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title="The evidence")
+    table.add_column("form", overflow="fold")
+    table.add_column("verdict")
+    table.add_column("evidence", overflow="fold")
+    for outcome in filter(_is_form, outcomes):
+        where = f"{outcome.instance}: " if outcome.instance else ""
+        table.add_row(Text(outcome.name), _verdict(outcome), Text(f"{where}{outcome.detail}"))
+    return table
+
+
+def _is_form(outcome: Outcome) -> bool:
+    return _form(outcome) in FORMS and ".fault." not in outcome.name
+
+
+def _file(outcome: Outcome) -> str:
+    return outcome.name.partition(".")[0]
+
+
+def _form(outcome: Outcome) -> str:
+    return outcome.name.rpartition(".")[2]
+
+
+def _verdict(outcome: Outcome) -> Text:
+    from rich.text import Text
+
+    return Text(outcome.verdict, style="" if outcome.status is Status.AS_EXPECTED else "bold red")
 
 
 GROUP = Group(

@@ -82,7 +82,7 @@ def _evidence(form: Form, verdict: Verdict, margins: list[Margin]) -> str:
         parts.append(f"checked by machine: {steps}")
     if form.by_hand:
         parts.append(f"by hand: {form.by_hand}")
-    return ". ".join(parts)
+    return "; ".join(parts)
 
 
 def strength(margins: list[Margin]) -> str:

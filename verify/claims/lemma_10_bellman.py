@@ -269,7 +269,7 @@ CLAIM = Claim(
         Fault("rho_twice", "the weights rho are counted twice", trials_with(least_start)),
         Fault("slightly_small", "the constant is 1% below the proved one", trials_with(slightly_small)),
     ),
-    inherits=("Lemma 8", "Lemma 17"),
+    inherits=("Lemma 17",),
     remark="The proof loses tau between (C.27) and the modulus of grad_y g.  It also bounds v in (C.28) "
     "where a bound of grad v is needed; since v = -V*(rho), that is the a of the value penalty.",
     tried="tau > 1 breaks it, for gradients along the simplex and in all entries; for tau <= 1 the "
