@@ -151,11 +151,11 @@ def _pool(
     with contextlib.ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore", UserWarning)  # that tasks are left when it is closed: on purpose
-        with _blocked(signal.SIGINT, signal.SIGTERM):  # what is half made would not be taken down
+        with blocked(signal.SIGINT, signal.SIGTERM):  # what is half made would not be taken down
             parallel = stack.enter_context(
                 Parallel(workers, backend="loky", batch_size=1, return_as="generator_unordered")
             )
-        with _blocked(signal.SIGINT):  # processes that start within never see it, but this one does
+        with blocked(signal.SIGINT):  # processes that start within never see it, but this one does
             results = stack.enter_context(contextlib.closing(parallel(tasks)))
         yield from results
 
@@ -165,7 +165,7 @@ def _perform(index: int, check: Check, context: Context) -> tuple[int, tuple[Out
 
 
 @contextlib.contextmanager
-def _blocked(*numbers: signal.Signals) -> Iterator[None]:
+def blocked(*numbers: signal.Signals) -> Iterator[None]:
     """Put off signals until the end; processes that start within keep them blocked.
 
     A terminal sends SIGINT to the workers too, which would each print a traceback.
