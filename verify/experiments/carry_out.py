@@ -7,6 +7,7 @@ are the same; the result is the same as of one that was not.
 import contextlib
 import hashlib
 import json
+import signal
 import time
 import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -33,6 +34,7 @@ from verify.experiments.documents import (
 from verify.experiments.findings import Finding
 from verify.report import files
 from verify.report.run import Origin
+from verify.runner import blocked
 
 PACKAGES = ("reference", "sampled", "verify.experiments")
 """Packages whose code the series depend on."""
@@ -178,9 +180,14 @@ def _parallel(jobs: Sequence[Job], workers: int) -> Generator[Done, None, None]:
     with contextlib.ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore", UserWarning)  # that tasks are left when it is closed: on purpose
-        parallel = Parallel(workers, batch_size=1, return_as="generator_unordered")
+        with blocked(signal.SIGINT, signal.SIGTERM):  # what is half made would not be taken down
+            parallel = stack.enter_context(
+                Parallel(workers, backend="loky", batch_size=1, return_as="generator_unordered")
+            )
         tasks = (delayed(perform)(job) for job in ordered)
-        yield from stack.enter_context(contextlib.closing(parallel(tasks)))
+        with blocked(signal.SIGINT):  # processes that start within never see it, but this one does
+            results = stack.enter_context(contextlib.closing(parallel(tasks)))
+        yield from results
 
 
 def carry_out(
