@@ -65,6 +65,11 @@ def svg(figure: Figure, data: Data) -> str:
 def _draw(axes: Any, panel: Panel, data: Data, labels: dict[str, Any]) -> None:
     for curve in panel.curves:
         labels.setdefault(curve.label, _curve(axes, curve, data))
+    ends = [
+        data[key].steps[-1] for c in panel.curves if c.x == "steps" for key in c.series if not c.dashed
+    ]
+    if ends:  # exact runs may go on far beyond those that samples were drawn for
+        axes.set_xlim(-0.02 * max(ends), 1.05 * max(ends))
     axes.set_title(panel.title)
     axes.set_xlabel(panel.x_label)
     axes.set_ylabel(panel.y_label)

@@ -93,11 +93,11 @@ PAPER = Budget(
     sweep_exact_stride=100,
     sweep_sampled_stride=20,
     sweep_points=11,
-    gammas=(0.5, 0.95, 0.99),
-    taus=(0.01, 0.3, 1.0),
+    gammas=(0.5, 0.99),
+    taus=(0.01, 1.0),
     strengths=(0.25, 4.0, 16.0),
-    exact_only=frozenset({"gamma=0.95", "tau=0.3", "lambda x 0.25", "lambda x 16"}),
-    steps=((0.25, 1.0, 4.0), (0.25, 1.0, 4.0)),
+    exact_only=frozenset({"gamma=0.5", "tau=1", "lambda x 0.25", "lambda x 16"}),
+    steps=((0.25, 1.0, 4.0), (1.0, 4.0)),
 )
 FULL = replace(
     PAPER,
