@@ -15,7 +15,7 @@ from verify.experiments.documents import SCHEMA
 from verify.report.page.contract import Material
 from verify.report.page.figures import inline
 from verify.report.page.results import experiment
-from verify.report.sections import converge
+from verify.report.sections import audit, converge, estimate
 
 PLAIN = """<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"
  viewBox="0 0 100 50"><style>* {{ stroke: red }}</style>
@@ -143,3 +143,59 @@ def test_convergence_bounds_of_another_schema(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"converge\.json"):
         converge.SECTION.present(Material({}, (tmp_path,)))
     assert converge.SECTION.present(Material({}, ())) is None
+
+
+def test_estimates(tmp_path: Path) -> None:
+    (tmp_path / "estimate").mkdir()
+    path = tmp_path / "estimate" / "estimate.json"
+    row = {"iterations": 2.0, "accuracy": 0.5, "printed": 8.5, "proved": 1.1226}
+    content = {"command": "python -m verify estimate", "unit": "average of |G_k|^2", "estimates": [row]}
+    path.write_text(json.dumps(content))
+    found = estimate.SECTION.present(Material({}, (tmp_path,)))
+    assert found is not None
+    html5lib.HTMLParser(strict=True).parseFragment(found)
+    assert "8.500" in found
+    assert "1.123" in found
+    path.write_text("[]")
+    with pytest.raises(InputError, match="not as this version writes it"):
+        estimate.SECTION.present(Material({}, (tmp_path,)))
+    assert estimate.SECTION.present(Material({}, ())) is None
+
+
+def audited(name: str, **fields: Any) -> dict[str, Any]:
+    block = {
+        "name": "x",
+        "length_ratio": 0.5,
+        "cosine": None,
+        "terms": [{"name": "lost tail", "along": -0.25}],
+        "bias_bound_relative": {"euclidean": 0.01},
+    }
+    plain = {"name": name, "title": f"Title of {name}", "verdict": "CERTIFIED", "expected": "CERTIFIED"}
+    plain |= {"reason": "it is so", "samples": 4096, "demand": {"norm": "euclidean"}}
+    return plain | {"blocks": [block, block | {"name": "y", "bias_bound_relative": None}]} | fields
+
+
+def test_audits(tmp_path: Path) -> None:
+    folder = tmp_path / "audit"
+    folder.mkdir()
+    names = ("control", "one.a", "one.b", "one.c")
+    audits = [audited(name) for name in names]
+    audits[2]["verdict"] = "BIASED"
+    for name in names:
+        (folder / f"{name}.svg").write_text(PLAIN.format(""))
+    content = {"schema": "pbrl-audit", "version": 1, "command": "audit all", "complete": False}
+    (folder / "audit.json").write_text(json.dumps(content | {"audits": audits}))
+    faults = [{"title": "sign", "faulty": True, "flagged": 9, "seeds": 10, "samples": 512}]
+    (folder / "faults.json").write_text(json.dumps({"seeds": 10, "rows": faults}))
+    found = audit.SECTION.present(Material({}, (tmp_path,)))
+    assert found is not None
+    html5lib.HTMLParser(strict=True).parseFragment(found)
+    for words in ("1 not as expected", "is not complete", "1.00%", "−0.250", "9 of 10"):
+        assert words in found
+    # One of each family, and the one that is not as expected.
+    assert found.count("<svg") == 3
+    assert "Title of one.c.</strong>" not in found
+    (folder / "audit.json").write_text(json.dumps(content | {"audits": audits, "version": 2}))
+    with pytest.raises(InputError, match="no pbrl-audit of version 1"):
+        audit.SECTION.present(Material({}, (tmp_path,)))
+    assert audit.SECTION.present(Material({}, ())) is None

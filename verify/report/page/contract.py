@@ -6,8 +6,9 @@ so by returning ``None``, and the page then names the command that makes the dat
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,23 @@ def read_json(path: Path) -> Any:
         raise InputError(f"cannot read {path}: {error.strerror}; make the results anew") from error
     except ValueError as error:
         raise InputError(f"{path} is not JSON ({error}); make the results anew") from error
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Have what is missing in a file's content reported as such.
+
+    Raises
+    ------
+    InputError
+        In place of what an unexpected content raises.
+    """
+    try:
+        yield
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"{path} is not as this version writes it ({error!r}); make the results anew"
+        ) from error
 
 
 Rows = Sequence[Sequence[object]]

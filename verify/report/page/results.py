@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from verify.report.page.contract import Material
+from verify.report.page.contract import Material, reading
 from verify.report.page.figures import inline
 from verify.report.page.mathematics import prose
 from verify.report.page.parts import figure, part, table
@@ -43,7 +43,7 @@ def figures(folder: Path, listed: Sequence[Mapping[str, Any]]) -> Markup:
 
 
 def _caption(entry: Mapping[str, Any]) -> Markup:
-    words = prose(entry["caption"])
+    words = prose(sentence(entry["caption"]))
     title = entry.get("title")
     return Markup("<strong>{}.</strong> {}").format(prose(title), words) if title else words
 
@@ -68,7 +68,14 @@ def experiment(material: Material, name: str) -> Markup | None:
     if path is None:
         return None
     manifest = documents.read(path)
-    findings = documents.read(path.with_name(documents.FINDINGS))["findings"]
+    findings = documents.read(path.with_name(documents.FINDINGS))
+    with reading(path):
+        return _experiment(path.parent, manifest, findings["findings"])
+
+
+def _experiment(
+    folder: Path, manifest: Mapping[str, Any], findings: Sequence[Mapping[str, Any]]
+) -> Markup:
     intro = Markup("<p>{}: {}. Budget <em>{}</em>, seed {}.{}</p>").format(
         manifest["source"],
         manifest["title"],
@@ -85,7 +92,7 @@ def experiment(material: Material, name: str) -> Markup | None:
         + Markup("<h3>Findings</h3>")
         + tables
         + Markup("<h3>Figures</h3>")
-        + figures(path.parent, manifest["figures"])
+        + figures(folder, manifest["figures"])
         + Markup("<h3>What was assumed</h3>")
         + facts(manifest["assumptions"])
     )

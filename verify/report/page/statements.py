@@ -67,6 +67,10 @@ class Form:
         The run's; ``None`` if the run did not judge it.
     proofs : tuple of str
         What steps establish that a machine has checked.
+    textbook : tuple of str
+        Facts that are taken from textbooks.
+    by_hand : str
+        The step that no machine has checked; empty if there is none.
     """
 
     label: str
@@ -74,11 +78,19 @@ class Form:
     formula: str
     outcome: Mapping[str, Any] | None
     proofs: tuple[str, ...]
+    textbook: tuple[str, ...]
+    by_hand: str
 
     @property
     def verdict(self) -> str:
         """The run's verdict, or that there is none."""
         return str(self.outcome["verdict"] or NOT_RUN) if self.outcome is not None else NOT_RUN
+
+    @property
+    def strength(self) -> str:
+        """What the search would have noticed, as the run says it before it names what was proved."""
+        detail = str(self.outcome["detail"]) if self.outcome is not None else ""
+        return re.split("; (?:checked by machine|by hand): ", detail)[0]
 
 
 @dataclass(frozen=True)
@@ -118,9 +130,20 @@ class Statement:
         return list(self.forms.values())[-1]
 
     @property
+    def tried(self) -> Form:
+        """The last form with trials: what the ledger's ratio and instances are of."""
+        tried = (
+            form
+            for form in self.forms.values()
+            if form.outcome is not None and form.outcome["margin"] is not None
+        )
+        return [self.best, *tried][-1]
+
+    @property
     def seconds(self) -> float:
-        """Time spent on all forms."""
-        return sum(float(form.outcome["seconds"]) for form in self.forms.values() if form.outcome)
+        """Time spent on all forms and faults."""
+        judged = (form.outcome for form in self.forms.values() if form.outcome)
+        return sum(float(outcome["seconds"]) for outcome in (*judged, *self.faults))
 
     @property
     def deviates(self) -> bool:
@@ -198,7 +221,8 @@ def _file_of(number: str, numbers: Mapping[str, str], own: str) -> str | None:
 
 
 def _form(label: str, form: Claimed, outcome: Mapping[str, Any] | None) -> Form:
-    return Form(label, form.words, form.formula, outcome, tuple(proof.step for proof in form.proofs))
+    proofs = tuple(proof.step for proof in form.proofs)
+    return Form(label, form.words, form.formula, outcome, proofs, form.textbook, form.by_hand)
 
 
 def _certificates(claim: Claim, source: str) -> tuple[Certificate, ...]:

@@ -1,6 +1,7 @@
 """The bounds of Theorems 11 and 16 along runs."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
@@ -20,7 +21,10 @@ def _present(material: Material) -> Markup | None:
     path = material.find(document.NAME, "converge")
     if path is None:
         return None
-    content = document.load(path)
+    return _drawn(path.parent, document.load(path))
+
+
+def _drawn(folder: Path, content: Mapping[str, Any]) -> Markup:
     deviations = content["deviations"]
     held = Markup("<p>Inequalities that are proved and were held to runs: {}. {}.{}</p>").format(
         content["held"],
@@ -41,7 +45,7 @@ def _present(material: Material) -> Markup | None:
     if content["steps"]:
         parts += [Markup("<h3>Longer steps, an observation</h3>"), _steps(content["steps"])]
     if content["figures"]:
-        parts += [Markup("<h3>Figures</h3>"), figures(path.parent, content["figures"])]
+        parts += [Markup("<h3>Figures</h3>"), figures(folder, content["figures"])]
     return Markup("").join(parts)
 
 
