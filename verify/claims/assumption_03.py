@@ -35,8 +35,12 @@ from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Refutation
 from verify.claims.exact.pbrl import ExactBilevel, exact_run
+from verify.claims.trials.contextual import contextual_mdp
+from verify.claims.trials.courses import RUNS
+from verify.claims.trials.erring import Tilted
+from verify.claims.trials.flips import standstill
 from verify.claims.trials.instances import generator_of
-from verify.claims.trials.runs import RUNS, Setup, Tilted, contextual_mdp, standstill
+from verify.claims.trials.runs import Setup
 from verify.contract import Context
 
 ITERATIONS = 6

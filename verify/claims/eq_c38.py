@@ -27,8 +27,9 @@ from reference.domains import Ball, Box, Domain, Simplices
 from reference.validation import Array
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof
 from verify.claims.exact import descent, facts
+from verify.claims.trials.courses import courses
 from verify.claims.trials.instances import DRAWS, adversary, generator_of, unit
-from verify.claims.trials.runs import Course, courses, worst
+from verify.claims.trials.runs import Course, worst
 from verify.contract import Context
 from verify.crosscheck.tolerances import UNIT
 

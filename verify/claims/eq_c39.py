@@ -23,7 +23,8 @@ from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation
 from verify.claims.exact import descent, facts
 from verify.claims.exact.pbrl import exact_run, flip_problem, flipping
-from verify.claims.trials.runs import Course, courses, worst
+from verify.claims.trials.courses import courses
+from verify.claims.trials.runs import Course, worst
 from verify.contract import Context
 
 

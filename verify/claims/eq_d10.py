@@ -23,8 +23,8 @@ n actions and -x in the others, player 2 having one, |A| / (L_v |pi^_1 - pi_1*|)
 
 Trials.  L_v is exact or a bound for games without transitions that depend on anything: per state the
 second derivatives are r_x, the features F and tau, so with R, m1, m2 bounds of their operator norms as
-in `verify.claims.trials.runs` the blocks (x, pi_1, pi_2) are [[0, m1, m2], [m1, tau, R], [m2, R, tau]]
-times visits.
+in `verify.claims.trials.contextual` the blocks (x, pi_1, pi_2) are [[0, m1, m2], [m1, tau, R], [m2, R,
+tau]] times visits.
 """
 
 from collections.abc import Iterator

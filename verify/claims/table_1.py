@@ -28,7 +28,9 @@ from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation
 from verify.claims.exact import descent, facts
 from verify.claims.exact.pbrl import ExactBilevel, squared
-from verify.claims.trials.runs import Course, cold_start, courses, flip, observed, worst
+from verify.claims.trials.courses import courses
+from verify.claims.trials.flips import cold_start, flip
+from verify.claims.trials.runs import Course, observed, worst
 from verify.contract import Context
 
 SHARES = np.linspace(0.735, 0.75, 6)

@@ -50,7 +50,7 @@ inequality above is an equality, and K grows.  Hence
     between, for each t in [eta, 1],  c1 = 2 (19 t - 1) / w,  c2 = t / w,  w = 18 t - 1 - t^2,
     with the slack (s - t)^2 / w.
 
-The flips are realised by bilevel problems with a valid step: see `flip` in `verify.claims.trials.runs`,
+The flips are realised by bilevel problems with a valid step: see `verify.claims.trials.flips.flip`,
 and the certificates T11_c1, T11_c2 and T11_both.  On them the trials reach 0.998 of the bound.
 
 Longer steps.  With theta = alpha L > 1 the one-step lemma has (theta - 1) |h|^2 more on the right, and
@@ -74,16 +74,9 @@ from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation
 from verify.claims.exact import descent, facts, horizon
 from verify.claims.exact.pbrl import ExactBilevel, clipped, to_policy, too_small
-from verify.claims.trials.runs import (
-    adverse,
-    bounded,
-    courses,
-    flip,
-    flip_for_ever,
-    observed,
-    rough_objective,
-    rough_penalty,
-)
+from verify.claims.trials.courses import adverse, courses
+from verify.claims.trials.flips import flip, flip_for_ever, rough_objective, rough_penalty
+from verify.claims.trials.runs import bounded, observed
 from verify.contract import Context
 from verify.oracles.rational import nearest
 

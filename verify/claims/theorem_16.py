@@ -39,16 +39,9 @@ from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof
 from verify.claims.exact import descent, facts, horizon
 from verify.claims.exact.pbrl import too_small
-from verify.claims.trials.runs import (
-    adverse,
-    bounded,
-    courses,
-    flip,
-    flip_for_ever,
-    observed,
-    rough_objective,
-    rough_penalty,
-)
+from verify.claims.trials.courses import adverse, courses
+from verify.claims.trials.flips import flip, flip_for_ever, rough_objective, rough_penalty
+from verify.claims.trials.runs import bounded, observed
 from verify.contract import Context
 
 C1, C2 = 9.0 / 4.0, 1.0 / 16.0

@@ -21,7 +21,7 @@ from verify.claims.contract import CertificateError, Margin
 from verify.claims.exact import descent, pbrl
 from verify.claims.exact.gram import Space, follows, identical, nonnegative
 from verify.claims.judge import judge
-from verify.claims.trials import runs
+from verify.claims.trials import contextual, courses, flips, runs
 from verify.claims.trials.search import evolved
 from verify.contract import Context, Level
 from verify.oracles.rational import nearest
@@ -162,7 +162,7 @@ def run_of(content: dict[str, Any]) -> pbrl.ExactSums:
 def test_the_exact_run_is_that_of_the_algorithm() -> None:
     """Every sum of Theorem 11, against the run of `reference` on the same flips."""
     kappa, share = 1e-3, 2.0 / 7.0
-    setup = runs.flip(np.array([share]), kappa=kappa)
+    setup = flips.flip(np.array([share]), kappa=kappa)
     course = runs.observed(setup, 6)
     alpha = fmpq(1, 1) / (1 + 7 * fmpq(1, 1000))
     content = exact.load("T11_c1") | {
@@ -287,14 +287,14 @@ def setups(seed: int) -> list[runs.Setup]:
     g = np.random.default_rng(seed)
     exact_oracles = (Exact(), Exact())
     return [
-        runs.contextual_mdp(g, 8, value.PENALTY, Exact()),
-        runs.contextual_mdp(g, 8, bellman.PENALTY, Exact()),
-        runs.contextual_game(g, 8, exact_oracles),
-        runs.general(g, value.PENALTY, exact_oracles[:1]),
-        runs.general(g, bellman.PENALTY, exact_oracles[:1]),
-        runs.general(g, nikaido_isoda.PENALTY, exact_oracles),
-        runs.flip(np.linspace(0.1, 1.0, 8)),
-        runs.flip(np.linspace(0.1, 1.0, 8), penalty=nikaido_isoda.PENALTY),
+        contextual.contextual_mdp(g, 8, value.PENALTY, Exact()),
+        contextual.contextual_mdp(g, 8, bellman.PENALTY, Exact()),
+        contextual.contextual_game(g, 8, exact_oracles),
+        contextual.general(g, value.PENALTY, exact_oracles[:1]),
+        contextual.general(g, bellman.PENALTY, exact_oracles[:1]),
+        contextual.general(g, nikaido_isoda.PENALTY, exact_oracles),
+        flips.flip(np.linspace(0.1, 1.0, 8)),
+        flips.flip(np.linspace(0.1, 1.0, 8), penalty=nikaido_isoda.PENALTY),
     ]
 
 
@@ -326,7 +326,7 @@ def test_the_smoothness_that_steps_rely_on(seed: int) -> None:
 def test_inf_f_is_attained() -> None:
     """At a corner of the simplices and an end or the stationary point of every coordinate."""
     g = np.random.default_rng(5)
-    setup = runs.contextual_mdp(g, 4, value.PENALTY, Exact())
+    setup = contextual.contextual_mdp(g, 4, value.PENALTY, Exact())
     box = setup.algorithm.bilevel.problem.domain
     d = box.shape[0]
     grid = np.stack(np.meshgrid(*[np.linspace(0.0, 1.0, 41)] * d), axis=-1).reshape(-1, d)
@@ -344,14 +344,14 @@ def test_inf_f_is_attained() -> None:
 def test_premises_are_filters() -> None:
     """Where Assumption 4, 5 or 8 fails, or a step is too long, a run is not counted."""
     for setup in (
-        runs.rough_objective(),
-        runs.rough_penalty(),
-        runs.rough_penalty(nikaido_isoda.PENALTY),
-        runs.flip_for_ever(fmpq(3, 2)),
+        flips.rough_objective(),
+        flips.rough_penalty(),
+        flips.rough_penalty(nikaido_isoda.PENALTY),
+        flips.flip_for_ever(fmpq(3, 2)),
     ):
         assert not setup.admissible
     for game in (False, True):
-        for course in runs.courses(quick(0), game=game):
+        for course in courses.courses(quick(0), game=game):
             assert course.setup.admissible
             assert (-course.objective_rounding <= course.D).all()
             least = 20.0 * course.E - course.U
@@ -360,7 +360,7 @@ def test_premises_are_filters() -> None:
 
 
 def test_the_tightest_iteration_is_reported() -> None:
-    setup = runs.flip(np.array([0.9]))
+    setup = flips.flip(np.array([0.9]))
     course = runs.observed(setup, 3)
     lhs, rhs = np.array([[1.0], [3.0], [2.0]]), np.array([[2.0], [3.5], [1.0]])
     (margin,) = runs.worst(course, lhs, rhs, np.zeros((3, 1)))
