@@ -275,6 +275,8 @@ class _Place:
             case parametrizations.PotentialShaping():
                 r_psa, P_psat = self.tensor(reward.r_sa, 2), self.tensor(reward.P_sat, 3)
                 return maps.PotentialShaping(r_psa, P_psat, reward.gamma)
+            case parametrizations.UserMap():
+                return maps.UserMap(reward, reward.pullback)
         raise _no_counterpart("reward", reward)
 
     def kernel(self, kernel: object, parameter_axes: int) -> DifferentiableMap:
@@ -285,6 +287,8 @@ class _Place:
             case parametrizations.SoftmaxKernel():
                 features = self.tensor(kernel.features_isat, parameter_axes + 3)
                 return maps.SoftmaxKernel(self.tensor(kernel.logits_sat, 3), features)
+            case parametrizations.UserKernel():
+                return maps.UserMap(kernel, kernel.vjp)
         raise _no_counterpart("kernel", kernel)
 
     def regularizer(self, rule: Any) -> Regularizer:

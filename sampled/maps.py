@@ -13,18 +13,26 @@ The formulas of ``reference`` on tensors, always with an axis of problems: x is 
     transitions  fixed               P_x = P
                  softmax             P_x(t|s,j) = softmax_t( l(s,j,t) + sum_i x_i f_i(s,j,t) )
 
+Both may also be a user's own functions of NumPy arrays with their pullbacks.
+
 Rewards have the axes (P, S, A) or (P, S, A, B), transitions (P, S, J, S) with joint actions j.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from sampled.domains import Domain, Euclidean, Simplices
 from sampled.errors import InputError
-from sampled.validation import entry, first
+from sampled.validation import entry, finite, first
+
+Array = npt.NDArray[np.float64]
 
 
 class DifferentiableMap(Protocol):
@@ -232,3 +240,71 @@ class SoftmaxKernel:
         """Softmax of the logits."""
         parameter_axes = self.features_pisjt.ndim - self.logits_psjt.ndim
         return (self.logits_psjt + _combined(x, self.features_pisjt, parameter_axes)).softmax(-1)
+
+
+# Either, by the user's own functions.
+
+ArrayFunction = Callable[[Array], Array]
+"""One problem's x -> its rewards (S, A) or (S, A, B), or its transitions (S, J, S)."""
+
+Pullback = Callable[[Array, Array], Array]
+"""(x, gradient in the value) -> gradient in x."""
+
+
+@dataclass(frozen=True, eq=False)
+class UserMap:
+    """A map given by functions of NumPy arrays, on the host: a value and its pullback.
+
+    Each problem's x goes through them by itself.  They are differentiated once.
+
+    Attributes
+    ----------
+    value : x -> array
+    vjp : (x, gradient in the value) -> gradient in x
+
+    See Also
+    --------
+    reference.problems.parametrizations.check_pullback : holds the two to each other.
+    """
+
+    value: ArrayFunction
+    vjp: Pullback
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """The user's value at each x.
+
+        Raises
+        ------
+        InputError
+            If it is not finite, or in the backward pass, if the pullback has another shape than x.
+        """
+        table: Tensor = _Pulled.apply(x, self)  # type: ignore[no-untyped-call] # in PyTorch
+        return table
+
+
+class _Pulled(torch.autograd.Function):
+    """A user's map, whose derivative is the user's pullback."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, user: UserMap) -> Tensor:
+        x_p = _on_host(x)
+        ctx.user, ctx.x_p = user, x_p
+        values = [np.asarray(user.value(x), dtype=np.float64) for x in x_p]
+        return finite("the user's map at x", torch.from_numpy(np.stack(values))).to(x)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        pulled = []
+        for x, g in zip(ctx.x_p, _on_host(gradient), strict=True):
+            back = np.asarray(ctx.user.vjp(x, g), dtype=np.float64)
+            if back.shape != x.shape:
+                raise InputError(
+                    f"the user's pullback has shape {back.shape}; it must be {x.shape}, that of x"
+                )
+            pulled.append(back)
+        return torch.from_numpy(np.stack(pulled)).to(gradient), None
+
+
+def _on_host(values: Tensor) -> Array:
+    return np.asarray(values.detach().to("cpu", torch.float64).numpy())

@@ -1,7 +1,7 @@
 """Tensors of problems against the problems of the exact side: every map, gradient and companion."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from reference.domains import Euclidean
-from reference.policies import DirectPolicy
+from reference.domains import Domain, Euclidean
+from reference.policies import DirectPolicy, SmoothMap
 from reference.problems.general_position import (
+    general_distributions,
     general_game,
     general_game_family,
     general_incentive_design,
@@ -27,15 +28,27 @@ from reference.problems.general_position import (
 )
 from reference.problems.instances import random_incentive_design, random_stackelberg
 from reference.problems.mdp import Mdp, MdpFamily
-from reference.problems.parametrizations import FixedKernel, FixedReward, TabularReward, UserMap
+from reference.problems.parametrizations import (
+    FixedKernel,
+    FixedReward,
+    SoftmaxKernel,
+    TabularReward,
+    UserKernel,
+    UserMap,
+)
 from reference.problems.rlhf import LabelByReturn
 from reference.problems.structure import stack
 from reference.problems.tables import from_gymnasium
 from reference.regularizers import NegativeEntropy
+from reference.truncated import Truncation, truncated_value_penalty
 from reference.validation import Array
+from sampled import maps
 from sampled.conversion import tensors
+from sampled.enumeration import Everything
 from sampled.errors import InputError
+from sampled.estimators.gpomdp import Gpomdp
 from sampled.laws import InverseCdf
+from sampled.penalties.value import value_penalty
 from sampled.problems import Family
 
 EPS = float(np.finfo(np.float64).eps)
@@ -222,6 +235,81 @@ def test_float32() -> None:
         single.game.at(x.double())
 
 
+@dataclass(frozen=True, eq=False)
+class Unknown:
+    """A map of a class that nobody knows."""
+
+    domain: Domain
+    base: SmoothMap
+
+    def __call__(self, x: Array) -> Array:
+        return self.base(x)
+
+    def pullback(self, x: Array, gradient: Array) -> Array:
+        return self.base.pullback(x, gradient)
+
+
+def users_own(family: MdpFamily) -> MdpFamily:
+    """The same family by functions of a user."""
+    reward, kernel = family.reward, family.kernel
+    assert isinstance(kernel, SoftmaxKernel)
+
+    def kernel_pullback(x: Array, g_sat: Array) -> Array:
+        every = np.eye(g_sat.shape[-1])
+        return kernel.pullback(x, np.moveaxis(g_sat, -1, 0), every)
+
+    return replace(
+        family,
+        reward=UserMap(reward, reward.pullback, reward.domain),
+        kernel=UserKernel(kernel, kernel_pullback, kernel.domain),
+    )
+
+
+def test_a_users_own_maps_are_those_that_they_copy() -> None:
+    """Value and derivatives of every entry, for two x at once, as autograd has them."""
+    family = linear_family(np.random.default_rng(13))
+    known, users = tensors(family), tensors(users_own(family))
+    x = torch.randn(2, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    x.requires_grad_()
+    for one, other in ((known.reward, users.reward), (known.kernel, users.kernel)):
+        have, want = other(x), one(x)
+        torch.testing.assert_close(have, want, rtol=0.0, atol=1e-14)
+        weight = torch.randn(have.shape, dtype=torch.float64)
+        (got,) = torch.autograd.grad((weight * have).sum(), x)
+        (wanted,) = torch.autograd.grad((weight * want).sum(), x)
+        torch.testing.assert_close(got, wanted, rtol=0.0, atol=1e-12)
+
+
+def test_a_users_own_maps_reach_the_penalties() -> None:
+    """The expectation over every trajectory is the truncated penalty in closed form, (b) of Lemma 7."""
+    g = np.random.default_rng(14)
+    family = linear_family(g, general_mdp(g, n_states=2, n_actions=2))
+    x = np.array([0.3, -0.5])
+    pi, best = (general_distributions(g, (2, 2)) for _ in range(2))
+    z = torch.tensor(x)[None].requires_grad_()
+    found = value_penalty(
+        tensors(users_own(family)),
+        z,
+        (torch.tensor(pi)[None],),
+        (torch.tensor(best)[None],),
+        Everything(Gpomdp(2), 2),
+    )
+    (grad_x,) = torch.autograd.grad(found.sum(), z)
+    exact = truncated_value_penalty(family, x, pi, best, Truncation(2))
+    np.testing.assert_allclose(found.detach()[0], exact.value, rtol=0.0, atol=1e-12)
+    np.testing.assert_allclose(grad_x[0], exact.grad_x, rtol=0.0, atol=1e-12)
+
+
+def test_bad_maps_of_a_user() -> None:
+    x = torch.zeros(1, 2, requires_grad=True)
+    with pytest.raises(InputError, match=r"the user's map at x\[0, 1\] is nan"):
+        maps.UserMap(lambda x: x * [1.0, np.nan], lambda _, g: g)(x)
+    table = maps.UserMap(lambda x: x, lambda _, g: g[:1])(x)
+    assert table.dtype == torch.float32
+    with pytest.raises(InputError, match=r"the user's pullback has shape \(1,\); it must be \(2,\)"):
+        table.sum().backward()  # type: ignore[no-untyped-call] # in PyTorch
+
+
 def test_bad_input() -> None:
     generator = np.random.default_rng(12)
     family = linear_family(generator)
@@ -235,9 +323,9 @@ def test_bad_input() -> None:
     with pytest.raises(InputError, match=r"x\[0, 1\] is nan"):
         converted.at(torch.tensor([[0.0, float("nan")]], dtype=torch.float64))
     domain = family.domain
-    own = UserMap(family.reward, family.reward.pullback, domain)
+    own = Unknown(domain, family.reward)
     user = MdpFamily(own, family.kernel, 0.9, family.rho_s, 0.1, family.regularizer)
-    with pytest.raises(InputError, match="the reward is UserMap, which has no counterpart"):
+    with pytest.raises(InputError, match="the reward is Unknown, which has no counterpart"):
         tensors(user)
     twice = stack(
         [stack([general_mdp(np.random.default_rng(s), regularizer=NegativeEntropy()) for s in (0, 1)])]
