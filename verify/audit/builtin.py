@@ -16,9 +16,11 @@ from reference.truncated import Truncation
 from reference.validation import Array
 from sampled import estimators
 from sampled.baselines import LeaveOneOut, StateValues
+from sampled.controls import Lookahead
 from sampled.conversion import tensors
 from sampled.enumeration import MOST, Everything
 from sampled.estimators.contract import Estimator, EstimatorKind, Target
+from sampled.estimators.control_variate import ControlVariate
 from sampled.estimators.gpomdp import Gpomdp
 from sampled.estimators.random_horizon import RandomHorizon
 from verify.audit.contract import Subject, flat
@@ -315,13 +317,19 @@ def _objectives() -> Iterator[Listed]:
         for problem in ON[quantity]:
             name = f"{quantity}.{problem}"
             yield Listed(name, partial(_walking, name, quantity, problem, False))
+    for quantity in ("value_penalty", "bellman_penalty"):
+        name = f"{quantity}.general.control_variate"
+        yield Listed(name, partial(_walking, name, quantity, "general", False, controlled=True))
     for quantity, problem in (("leader_loss", "stackelberg"), ("value_penalty", "stackelberg")):
         name = f"{quantity}.{problem}.random_horizon"
         yield Listed(name, partial(_endless, name, quantity, problem))
 
 
-def _walking(name: str, quantity: str, problem: str, approximate: bool) -> Subject:
-    title = f"{QUANTITIES[quantity].title} by GPOMDP on {problem}"
+def _walking(
+    name: str, quantity: str, problem: str, approximate: bool, *, controlled: bool = False
+) -> Subject:
+    kind = "a control variate" if controlled else "GPOMDP"
+    title = f"{QUANTITIES[quantity].title} by {kind} on {problem}"
     if approximate:
         title += ", at approximate companions"
     setting = default_problems()[problem]
@@ -330,7 +338,10 @@ def _walking(name: str, quantity: str, problem: str, approximate: bool) -> Subje
     def make(copies: int) -> Estimator:
         if baseline_s is None:
             return Gpomdp(STEPS)
-        return Gpomdp(STEPS, StateValues(torch.from_numpy(baseline_s).expand(copies, -1)))
+        values_ps = torch.from_numpy(baseline_s).expand(copies, -1)
+        if controlled:
+            return ControlVariate(STEPS, Lookahead(values_ps))
+        return Gpomdp(STEPS, StateValues(values_ps))
 
     found = QUANTITIES[quantity]
     return subject(name, title, found, setting, make, approximate=approximate)

@@ -210,9 +210,8 @@ def forecast(interval: Interval, declared: Array, slices: Mapping[str, slice], d
 
     A deviation that exceeds four standard errors is taken for bias, a smaller one for noise.
     """
-    if interval.count < 2:
-        return float(FIRST_ROWS)
-    deviation_sd = np.sqrt(interval.variance / interval.count)
+    # Before the first row the variance is the largest in the range, which makes the first weights small.
+    deviation_sd = np.sqrt(interval.variance / max(interval.count, 1))
     off = np.abs(interval.mean - declared)
     lasting = np.where(off > 4.0 * deviation_sd, off, 0.0)
 
@@ -268,9 +267,9 @@ def _undecided(subject: Subject, demand: Demand, progress: Progress) -> str:
         more = max(total - progress.count, 1.0)
         return f"after {progress.count} estimates a certificate would take about {more:.2g} more"
     alarm = progress.alarm.forecast(demand.alarm)
-    more = f"an alarm would take about {alarm:.2g} more" if np.isfinite(alarm) else "more may tell"
+    hint = f"an alarm would take about {alarm:.2g} more" if np.isfinite(alarm) else "more may tell"
     return (
-        f"after {progress.count} estimates the bias looks larger than epsilon, without an alarm; {more}"
+        f"after {progress.count} estimates the bias looks larger than epsilon, without an alarm; {hint}"
     )
 
 

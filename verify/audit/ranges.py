@@ -33,8 +33,11 @@ from torch import Tensor
 from reference.errors import InputError
 from reference.validation import Array
 from sampled.baselines import Baseline, Constant, LeaveOneOut, NoBaseline, StateValues
+from sampled.controls import controlled
 from sampled.estimators.actor_critic import ActorCritic
 from sampled.estimators.contract import Estimator
+from sampled.estimators.control_variate import ControlVariate
+from sampled.estimators.dice import Dice
 from sampled.estimators.gpomdp import Gpomdp
 from sampled.estimators.random_horizon import RandomHorizon
 from sampled.estimators.reinforce import Reinforce
@@ -178,6 +181,7 @@ def estimate_range(
     InputError
         If there is none: random lengths at continuation gamma, or an estimator of another kind.
     """
+    process = walked(estimator, process)
     steps = tables(process, parameters)
     bounds = bounded_gains(estimator, steps, process)
     low, up = _spread(bounds, steps, process)
@@ -219,6 +223,17 @@ def _least(table: Tables, values_sjt: Array) -> Array:
 def _most(table: Tables, values_sjt: Array) -> Array:
     """Largest value over what is possible, (..., S)."""
     return np.asarray(np.where(table.possible_sjt, values_sjt, -np.inf).max((-2, -1)))
+
+
+@singledispatch
+def walked(estimator: object, process: Process) -> Process:  # noqa: ARG001 - the signature of all kinds
+    """The process whose earnings an estimator counts: the given one, for most."""
+    return process
+
+
+@walked.register
+def _(estimator: ControlVariate, process: Process) -> Process:
+    return controlled(process, estimator.q)
 
 
 @singledispatch
@@ -358,8 +373,10 @@ def _(estimator: Stated, steps: Steps, process: Process) -> Bounds:
     return Bounds(tuple(Gains(-one, one, rate**h) for h in range(estimator.steps)))
 
 
-@bounded_gains.register
-def _(estimator: Gpomdp, steps: Steps, process: Process) -> Bounds:
+@bounded_gains.register(ControlVariate)
+@bounded_gains.register(Dice)
+@bounded_gains.register(Gpomdp)
+def _(estimator: ControlVariate | Dice | Gpomdp, steps: Steps, process: Process) -> Bounds:
     return Bounds(_to_go(steps, estimator.steps, process.gamma, estimator.baseline))
 
 

@@ -142,7 +142,8 @@ class Interval:
 
     def spread_at(self, total: float) -> Array:
         """Radius to be expected at a total number of observations, (d,)."""
-        v, reach = self.variance, (self.high - self.low) / 2.0
+        v, centre = self.variance, np.clip(self.mean, self.low, self.high)
+        reach = np.maximum(self.high - centre, centre - self.low)
         weight = np.minimum(np.sqrt(2.0 * self.log_term / (_safe(v) * total)), MOST / _safe(reach))
         z = weight * reach
         psi = (-np.log1p(-z) - z) / _safe(reach) ** 2
