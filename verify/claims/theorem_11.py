@@ -74,7 +74,7 @@ from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation
 from verify.claims.exact import descent, facts, horizon
 from verify.claims.exact.pbrl import ExactBilevel, clipped, to_policy, too_small
-from verify.claims.trials.courses import adverse, courses
+from verify.claims.trials.courses import adverse, along_courses, along_one, courses
 from verify.claims.trials.flips import flip, flip_for_ever, rough_objective, rough_penalty
 from verify.claims.trials.runs import bounded, observed
 from verify.contract import Context
@@ -90,9 +90,8 @@ SMALLEST_C1 = (2.0 / (1.0 - ETA**2), ETA / (np.sqrt(20.0) * (1.0 - ETA**2)))
 
 def meant_trials(context: Context) -> Iterator[Margin]:
     """The printed constants, on runs with a valid L_p; and with the longest step that they allow."""
-    for course in courses(context, game=False):
-        yield from bounded(course, 16.0, 1.0)
-    yield from bounded(observed(flip_for_ever(descent.LONGEST[0]), 60), 16.0, 1.0)
+    yield from along_courses(16.0, 1.0, game=False)(context)
+    yield from along_one(lambda: flip_for_ever(descent.LONGEST[0]), 60, 16.0, 1.0)(context)
 
 
 def proved_trials(context: Context) -> Iterator[Margin]:
@@ -121,50 +120,6 @@ def worst_flips(factor: float) -> Iterator[Margin]:
 def smaller_for_each_k(context: Context) -> Iterator[Margin]:  # noqa: ARG001 - the contract's signature
     """The constants of finite K, 1% smaller."""
     yield from worst_flips(0.99)
-
-
-def smaller_c1(context: Context) -> Iterator[Margin]:
-    """2.2 in place of 9/4."""
-    for course in courses(context, game=False):
-        yield from bounded(course, 2.2, C2)
-
-
-def smaller_c2(context: Context) -> Iterator[Margin]:
-    """0.06 in place of 1/16."""
-    for course in courses(context, game=False):
-        yield from bounded(course, C1, 0.06)
-
-
-def smallest_c1(context: Context) -> Iterator[Margin]:
-    """c1 = 2.15, with the printed c2."""
-    for course in courses(context, game=False):
-        yield from bounded(course, 2.15, 1.0)
-
-
-def other_reading(context: Context) -> Iterator[Margin]:
-    """The constants that would hold if Assumption 3 had the exact projected gradient."""
-    for course in courses(context, game=False):
-        yield from bounded(course, 40.0 / 19.0, 1.0 / 19.0)
-
-
-def longer_step(context: Context) -> Iterator[Margin]:  # noqa: ARG001 - the contract's signature
-    """The printed constants with a step of 3/2 times 1 / L."""
-    yield from bounded(observed(flip_for_ever(fmpq(3, 2)), 40), 16.0, 1.0)
-
-
-def without_assumption_3(context: Context) -> Iterator[Margin]:  # noqa: ARG001 - the contract's signature
-    """eps_orac = 0 with errors that undo the gradient, so that nothing moves."""
-    yield from bounded(observed(flip(np.array([-1.0])), 10), C1, 0.0)
-
-
-def without_assumption_4(context: Context) -> Iterator[Margin]:  # noqa: ARG001 - the contract's signature
-    """Negative entropy with direct policies, near a vertex."""
-    yield from bounded(observed(rough_penalty(), 1), 16.0, 1.0)
-
-
-def without_assumption_5(context: Context) -> Iterator[Margin]:  # noqa: ARG001 - the contract's signature
-    """f = |x|^(3/2), whose gradient has no Lipschitz constant."""
-    yield from bounded(observed(rough_objective(), 30), 16.0, 1.0)
 
 
 def refute_printed_step(content: dict[str, Any]) -> None:
@@ -268,17 +223,39 @@ CLAIM = Claim(
         ),
     ),
     faults=(
-        Fault("smaller_c1", "9/4 is replaced by 2.2", smaller_c1),
+        Fault("smaller_c1", "9/4 is replaced by 2.2", along_courses(2.2, C2, game=False)),
         Fault("smaller_for_each_k", "the constants of finite K are 1% smaller", smaller_for_each_k),
-        Fault("smaller_c2", "1/16 is replaced by 0.06", smaller_c2),
-        Fault("smallest_c1", "9/4 is replaced by 2.15, and 1/16 by the printed 1", smallest_c1),
-        Fault("other_reading", "Assumption 3 is used as if it had the exact gradient", other_reading),
-        Fault("longer_step", "the printed constants with a step of 3/2 times 1 / L", longer_step),
+        Fault("smaller_c2", "1/16 is replaced by 0.06", along_courses(C1, 0.06, game=False)),
         Fault(
-            "without_assumption_3", "the accuracy of the oracle is not asked for", without_assumption_3
+            "smallest_c1",
+            "9/4 is replaced by 2.15, and 1/16 by the printed 1",
+            along_courses(2.15, 1.0, game=False),
         ),
-        Fault("without_assumption_4", "h is not smooth at the boundary", without_assumption_4),
-        Fault("without_assumption_5", "the gradient of f is not Lipschitz", without_assumption_5),
+        Fault(
+            "other_reading",
+            "Assumption 3 is used as if it had the exact gradient",
+            along_courses(40.0 / 19.0, 1.0 / 19.0, game=False),
+        ),
+        Fault(
+            "longer_step",
+            "the printed constants with a step of 3/2 times 1 / L",
+            along_one(lambda: flip_for_ever(fmpq(3, 2)), 40, 16.0, 1.0),
+        ),
+        Fault(
+            "without_assumption_3",
+            "the accuracy of the oracle is not asked for: errors undo the gradient, nothing moves",
+            along_one(lambda: flip(np.array([-1.0])), 10, C1, 0.0),
+        ),
+        Fault(
+            "without_assumption_4",
+            "h is not smooth at the boundary: negative entropy near a vertex",
+            along_one(rough_penalty, 1, 16.0, 1.0),
+        ),
+        Fault(
+            "without_assumption_5",
+            "the gradient of f is not Lipschitz: |x|^(3/2)",
+            along_one(rough_objective, 30, 16.0, 1.0),
+        ),
     ),
     inherits=("Lemma 10",),
     remark="The second inequality of (C.39) bounds the errors by the exact projected gradients G_k, but "

@@ -39,9 +39,9 @@ from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof
 from verify.claims.exact import descent, facts, horizon
 from verify.claims.exact.pbrl import too_small
-from verify.claims.trials.courses import adverse, courses
+from verify.claims.trials.courses import adverse, along_courses, along_one, courses
 from verify.claims.trials.flips import flip, flip_for_ever, rough_objective, rough_penalty
-from verify.claims.trials.runs import bounded, observed
+from verify.claims.trials.runs import bounded
 from verify.contract import Context
 
 C1, C2 = 9.0 / 4.0, 1.0 / 16.0
@@ -49,28 +49,14 @@ C1, C2 = 9.0 / 4.0, 1.0 / 16.0
 
 def printed_trials(context: Context) -> Iterator[Margin]:
     """The printed constants; also with the longest step that they allow."""
-    for course in courses(context, game=True):
-        yield from bounded(course, 16.0, 1.0)
-    yield from bounded(observed(flip_for_ever(descent.LONGEST[0], PENALTY), 60), 16.0, 1.0)
+    yield from along_courses(16.0, 1.0, game=True)(context)
+    yield from along_one(lambda: flip_for_ever(descent.LONGEST[0], PENALTY), 60, 16.0, 1.0)(context)
 
 
 def proved_trials(context: Context) -> Iterator[Margin]:
     """The proved constants, and errors that were searched for."""
-    for course in courses(context, game=True):
-        yield from bounded(course, C1, C2)
+    yield from along_courses(C1, C2, game=True)(context)
     yield from adverse(context, game=True, c1=C1, c2=C2)
-
-
-def smaller_c1(context: Context) -> Iterator[Margin]:
-    """2.2 in place of 9/4."""
-    for course in courses(context, game=True):
-        yield from bounded(course, 2.2, C2)
-
-
-def smaller_c2(context: Context) -> Iterator[Margin]:
-    """0.06 in place of 1/16."""
-    for course in courses(context, game=True):
-        yield from bounded(course, C1, 0.06)
 
 
 def half_of_the_errors(context: Context) -> Iterator[Margin]:
@@ -78,21 +64,6 @@ def half_of_the_errors(context: Context) -> Iterator[Margin]:
     for course in courses(context, game=True):
         least = np.maximum(0.0, 10.0 * course.E - course.U)
         yield from bounded(replace(course, k=least), C1, C2)
-
-
-def without_assumption_7(context: Context) -> Iterator[Margin]:  # noqa: ARG001 - the contract's signature
-    """eps_orac = 0 with errors that undo the gradient, so that nothing moves."""
-    yield from bounded(observed(flip(np.array([-1.0]), penalty=PENALTY), 10), C1, 0.0)
-
-
-def without_assumption_8(context: Context) -> Iterator[Margin]:  # noqa: ARG001 - the contract's signature
-    """Negative entropy near a vertex: V is not smooth in the policies."""
-    yield from bounded(observed(rough_penalty(PENALTY), 1), 16.0, 1.0)
-
-
-def without_assumption_5(context: Context) -> Iterator[Margin]:  # noqa: ARG001 - the contract's signature
-    """f = |x|^(3/2), whose gradient has no Lipschitz constant."""
-    yield from bounded(observed(rough_objective(PENALTY), 30), 16.0, 1.0)
 
 
 def slip_of_d9() -> None:
@@ -154,18 +125,28 @@ CLAIM = Claim(
         ),
     ),
     faults=(
-        Fault("smaller_c1", "9/4 is replaced by 2.2", smaller_c1),
-        Fault("smaller_c2", "1/16 is replaced by 0.06", smaller_c2),
+        Fault("smaller_c1", "9/4 is replaced by 2.2", along_courses(2.2, C2, game=True)),
+        Fault("smaller_c2", "1/16 is replaced by 0.06", along_courses(C1, 0.06, game=True)),
         Fault(
             "half_of_the_errors",
             "Assumption 7 has 10 in place of 20",
             half_of_the_errors,
         ),
         Fault(
-            "without_assumption_7", "the accuracy of the oracles is not asked for", without_assumption_7
+            "without_assumption_7",
+            "the accuracy of the oracles is not asked for: errors undo the gradient, nothing moves",
+            along_one(lambda: flip(np.array([-1.0]), penalty=PENALTY), 10, C1, 0.0),
         ),
-        Fault("without_assumption_8", "V is not smooth in the policies", without_assumption_8),
-        Fault("without_assumption_5", "the gradient of f is not Lipschitz", without_assumption_5),
+        Fault(
+            "without_assumption_8",
+            "V is not smooth in the policies: negative entropy near a vertex",
+            along_one(lambda: rough_penalty(PENALTY), 1, 16.0, 1.0),
+        ),
+        Fault(
+            "without_assumption_5",
+            "the gradient of f is not Lipschitz: |x|^(3/2)",
+            along_one(lambda: rough_objective(PENALTY), 30, 16.0, 1.0),
+        ),
     ),
     inherits=("Lemma 15",),
     remark="(D.18) has the step of (C.39) that does not follow, and is mended in the same way; "

@@ -1,6 +1,6 @@
 """Runs of PBRL that meet the premises of Theorems 11 and 16: tight ones, random ones, and a search."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 import numpy as np
@@ -8,12 +8,12 @@ import numpy as np
 from reference.algorithms.oracles import Exact, MirrorDescent, Oracle
 from reference.algorithms.pbrl import exact_in_policies, plug_in
 from reference.penalties import bellman, nikaido_isoda, value
-from verify.claims.contract import Margin
+from verify.claims.contract import Margin, Trials
 from verify.claims.trials.contextual import contextual_game, contextual_mdp, general
 from verify.claims.trials.erring import Tilted
 from verify.claims.trials.flips import flip
 from verify.claims.trials.instances import generator_of
-from verify.claims.trials.runs import Course, bounded, observed
+from verify.claims.trials.runs import Course, Setup, bounded, observed
 from verify.contract import Context, Level
 
 RUNS = {Level.QUICK: 6, Level.STANDARD: 24, Level.DEEP: 300}
@@ -62,6 +62,25 @@ def courses(context: Context, *, game: bool) -> tuple[Course, ...]:
                 setups.append(general(generator, penalty, (oracle,)))
             lengths.append(ITERATIONS[context.level])
     return tuple(observed(s, n) for s, n in zip(setups, lengths, strict=True) if s.admissible)
+
+
+def along_courses(c1: float, c2: float, *, game: bool) -> Trials:
+    """The bound with these constants, on all courses."""
+
+    def trials(context: Context) -> Iterator[Margin]:
+        for course in courses(context, game=game):
+            yield from bounded(course, c1, c2)
+
+    return trials
+
+
+def along_one(setup: Callable[[], Setup], iterations: int, c1: float, c2: float) -> Trials:
+    """The bound with these constants, on one run whose premises may fail."""
+
+    def trials(context: Context) -> Iterator[Margin]:  # noqa: ARG001 - the same at every level
+        yield from bounded(observed(setup(), iterations), c1, c2)
+
+    return trials
 
 
 def adverse(context: Context, *, game: bool, c1: float, c2: float) -> Iterator[Margin]:
