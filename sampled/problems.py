@@ -4,7 +4,8 @@ Players' actions have one axis each; an MDP is the case of one player.  :mod:`sa
 these from the problems of ``reference``.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from torch import Tensor
 
@@ -40,6 +41,16 @@ class Task:
 
 
 @dataclass(frozen=True, eq=False)
+class _Known:
+    """A map whose value at the x in question has been computed."""
+
+    table: Tensor
+
+    def __call__(self, x: Tensor) -> Tensor:  # noqa: ARG002 - the contract's signature
+        return self.table
+
+
+@dataclass(frozen=True, eq=False)
 class Family:
     """A task for each x: a parametric MDP or zero-sum game.
 
@@ -59,6 +70,8 @@ class Family:
     regularizers : tuple of Regularizer
     sampler : SamplerKind
         Of transitions that depend on x.
+    known : (x, task), optional
+        What :meth:`at` has been computed to be: see :meth:`settled`.
     """
 
     reward: DifferentiableMap
@@ -71,6 +84,23 @@ class Family:
     tau: float
     regularizers: tuple[Regularizer, ...]
     sampler: SamplerKind
+    known: tuple[Tensor, Task] | None = None
+
+    def settled(self, x: Tensor, *counted: Tensor) -> Self:
+        """Return the family with its task and kernel at x, computed once for all who ask.
+
+        Parameters
+        ----------
+        x, *counted
+            As in :meth:`at`.
+
+        Raises
+        ------
+        InputError
+            As :meth:`parameters`.
+        """
+        known = replace(self, kernel=_Known(self.kernel(x)))
+        return replace(known, known=(x, known.at(x, *counted)))
 
     def parameters(self, x: Tensor) -> Tensor:
         """Return x, checked: (P, *shape), or (1, *shape) for all problems.
@@ -108,8 +138,12 @@ class Family:
         Raises
         ------
         InputError
-            As :meth:`parameters`.
+            As :meth:`parameters`; also if the family is settled at another x.
         """
+        if self.known is not None:
+            if self.known[0] is not x:
+                raise InputError("the family is settled at another x: use the one it was made from")
+            return self.known[1]
         x = self.parameters(x)
         problems, n_states = self.rho_ps.shape
         r_psa = self.reward(x).expand(problems, n_states, *self.n_actions)
@@ -152,6 +186,10 @@ class StackelbergGame:
     regularizer_leader: Regularizer
     shape: tuple[int, ...]
 
+    def settled(self, x: Tensor) -> Self:
+        """Return the game with the leader's policy at x, computed once for all who ask."""
+        return replace(self, leader=_Known(self.leader(x)))
+
 
 @dataclass(frozen=True, eq=False)
 class IncentiveDesign:
@@ -171,6 +209,10 @@ class IncentiveDesign:
     designer: Dynamics
     r_design_psab: Tensor
     cost_ps: Tensor
+
+    def settled(self, x: Tensor) -> Self:
+        """Return the problem with the players' game at x, computed once for all who ask."""
+        return replace(self, game=self.game.settled(x))
 
     @property
     def net_reward_psab(self) -> Tensor:
@@ -202,6 +244,10 @@ class Rlhf:
         """Return the task with the learned reward; terminal states lack the true reward, too."""
         return self.lower.at(x, self.r_true_psa)
 
+    def settled(self, x: Tensor) -> Self:
+        """Return the problem with its task at x, computed once for all who ask."""
+        return replace(self, lower=self.lower.settled(x, self.r_true_psa))
+
 
 @dataclass(frozen=True, eq=False)
 class RewardShaping:
@@ -219,3 +265,7 @@ class RewardShaping:
     def at(self, x: Tensor) -> Task:
         """Return the shaped task; terminal states lack the original reward, too."""
         return self.shaped.at(x, self.original.r_psa)
+
+    def settled(self, x: Tensor) -> Self:
+        """Return the problem with the shaped task at x, computed once for all who ask."""
+        return replace(self, shaped=self.shaped.settled(x, self.original.r_psa))

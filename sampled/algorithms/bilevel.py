@@ -1,7 +1,7 @@
 """A bilevel problem of tensors as the algorithms see it: problem, objective, policy maps and X."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -23,38 +23,9 @@ from sampled.validation import finite, floating, instance, provides, several
 ProblemT = TypeVar("ProblemT", bound=Lower)
 
 
-@dataclass(frozen=True, eq=False)
-class _Known:
-    """A map whose value at the x in question has been computed."""
-
-    table: Tensor
-
-    def __call__(self, x: Tensor) -> Tensor:  # noqa: ARG002 - the contract's signature
-        return self.table
-
-
 def leaves(parts: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """The same numbers, as what to differentiate in."""
     return tuple(part.detach().requires_grad_() for part in parts)
-
-
-def settled(problem: ProblemT, x: Tensor) -> ProblemT:
-    """Return the problem with its maps evaluated at x, once for all processes; differentiable in x."""
-    given: Any = problem
-    parts: dict[str, Any] = {}
-    match given:
-        case StackelbergGame():
-            parts = {"leader": _Known(given.leader(x))}
-        case IncentiveDesign():
-            parts = {"game": settled(given.game, x)}
-        case Rlhf():
-            parts = {"lower": settled(given.lower, x)}
-        case RewardShaping():
-            parts = {"shaped": settled(given.shaped, x)}
-        case Family():
-            parts = {"reward": _Known(given.reward(x)), "kernel": _Known(given.kernel(x))}
-    at_x: ProblemT = replace(given, **parts)
-    return at_x
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,8 +121,13 @@ class Bilevel(Generic[ProblemT]):
         return (1.0, -1.0)[: len(self.policy_maps)]
 
     def at(self, x: Tensor) -> ProblemT:
-        """The problem with its maps evaluated at x, once for all processes; differentiable in x."""
-        return settled(self.problem, x)
+        """The problem with its maps evaluated at x, once for all processes; differentiable in x.
+
+        Use it with this very x.
+        """
+        given: Any = self.problem
+        at_x: ProblemT = given.settled(x)
+        return at_x
 
     def checked(self, state: State) -> State:
         """Return a state of this problem.

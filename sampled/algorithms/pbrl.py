@@ -23,7 +23,7 @@ from sampled.algorithms.oracles import Oracle
 from sampled.algorithms.steps import StepRule
 from sampled.expectations import Sampling
 from sampled.penalties.contract import Penalty
-from sampled.validation import instance, provides, several
+from sampled.validation import distributions, instance, provides, several
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +75,9 @@ class Pbrl(Generic[ProblemT]):
         """
         first = self.bilevel.start(key_p, x, y)
         oracle = self.oracle.start(self.bilevel, first.y)
+        # Samplers of an iteration trust what they are given.
+        for i, pi_psa in enumerate(self.oracle.policies(self.bilevel, oracle)):
+            distributions(f"companions[{i}]", pi_psa)
         memory = self.rule.start((first.x, *first.y))
         return State(0, first.x, first.y, oracle, memory, first.key_p, first.steps_p)
 
