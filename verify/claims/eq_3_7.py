@@ -32,6 +32,7 @@ from reference.regularizers import Quadratic
 from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation
+from verify.claims.exact import dominance
 from verify.claims.trials.instances import adversary, corners, generator_of, simplex, sparse, unit
 from verify.claims.trials.measures import Measured, bellman_gap, relative
 from verify.contract import Context
@@ -133,17 +134,6 @@ def refute(content: dict[str, Any]) -> None:
     exact.greater("the excess is too small", needed, above)
 
 
-def prove_state() -> None:
-    """The identity of the derivation, in one state."""
-    tau, rare, rest, bregman, square = exact.indeterminates("tau", "m", "rho_minus_m", "D", "d2")
-    rho = rare + rest
-    exact.combination(
-        rho * tau * bregman - tau * rare * square / 2,
-        (rho * tau, bregman - square / 2),
-        (tau / 2, rest * square),
-    )
-
-
 CLAIM = Claim(
     number="(3.7)",
     title="strong convexity of the Bellman penalty",
@@ -159,7 +149,7 @@ CLAIM = Claim(
         formula=r"p(x,y')\ge p(x,y)+\langle\nabla_yp(x,y),y'-y\rangle"
         r"+\tfrac{\tau\min_s\rho(s)}{2}\|y'-y\|^2",
         trials=trials,
-        proofs=(Proof("in each state, a sum of two nonnegative terms", prove_state),),
+        proofs=(Proof("in each state, a sum of two nonnegative terms", dominance.weighted_growth),),
     ),
     faults=(
         Fault("mean_start", "the modulus has the mean of rho for its minimum", mean_start),

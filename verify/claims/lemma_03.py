@@ -244,12 +244,7 @@ def refute_class(content: dict[str, Any]) -> None:
     The slope of V(rho) along the class is negative at t = 0, the end of the segment.
     """
     mdp = exact.ExactMdp.parse(content["mdp"], content["tau"])
-    start, end = (exact.shared(exact.fraction(t), 2) for t in (0, 1))
-    gradient = mdp.policy_gradient(start)
-    slope = (gradient[:, 1] - gradient[:, 0]).sum()
-    exact.same("the slope along the class", slope, content["slope"])
-    exact.greater("the class descends from its end", exact.fraction(0), slope)
-    gap, delta = mdp.start_value(end) - mdp.start_value(start), exact.fraction(content["delta"])
+    gap, delta = exact.gap_at_a_stuck_end(mdp, content["slope"]), exact.fraction(content["delta"])
     exact.same("a lower bound of p", gap, content["lhs"])
     exact.same("delta", delta, content["rhs"])
     exact.require(delta > 0, "delta must be positive")

@@ -41,6 +41,7 @@ from reference.regularizers import Quadratic
 from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation
+from verify.claims.exact import dominance
 from verify.claims.trials.instances import adversary, generator_of, unit
 from verify.claims.trials.measures import bellman_gap, lipschitz, relative
 from verify.claims.trials.penalized import cases, linear_solution
@@ -206,16 +207,6 @@ def prove_bound() -> None:
     )
 
 
-def prove_relaxed() -> None:
-    """f(z') - f(z) = [F(z') - F(z)] + lambda [p(z) - p(z')]."""
-    strength, f, p, f_other, p_other = exact.indeterminates("lambda", "f", "p", "f_other", "p_other")
-    exact.combination(
-        f_other - f,
-        (strength**0, f_other + strength * p_other - f - strength * p),
-        (strength, p - p_other),
-    )
-
-
 CLAIM = Claim(
     number="Lemma 5",
     title="solutions with the Bellman penalty",
@@ -235,7 +226,7 @@ CLAIM = Claim(
         trials=trials,
         proofs=(
             Proof("the bound is a square and two slacks", prove_bound),
-            Proof("a solution stays one in the relaxed problem", prove_relaxed),
+            Proof("a solution stays one in the relaxed problem", dominance.of_relaxed),
         ),
     ),
     faults=(

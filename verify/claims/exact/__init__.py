@@ -1,6 +1,13 @@
 """Exact arithmetic of certificates and proofs; what most of them use is offered here."""
 
-from verify.claims.exact.mdp import ExactMdp, deterministic, policy, quadratic, shared
+from verify.claims.exact.mdp import (
+    ExactMdp,
+    deterministic,
+    gap_at_a_stuck_end,
+    policy,
+    quadratic,
+    shared,
+)
 from verify.claims.exact.polynomials import combination, determinant, indeterminates, nonnegative
 from verify.claims.exact.rationals import (
     FOLDER,
@@ -27,6 +34,7 @@ __all__ = [
     "filled",
     "fraction",
     "fractions",
+    "gap_at_a_stuck_end",
     "greater",
     "identity",
     "indeterminates",

@@ -103,7 +103,10 @@ def growth() -> None:
 
 
 def weighted_growth() -> None:
-    """rho b >= tau m D / 2 where a state's loss is b >= tau D / 2; E_rho b is the Bellman penalty."""
+    """rho b >= tau m D / 2 in each state, where b >= tau D / 2 and rho >= m.
+
+    b is what is lost in a state, or tau times a Bregman divergence.
+    """
     tau, rare, rest, loss, D = exact.indeterminates("tau", "m", "rho - m", "b", "D")
     rho = rare + rest
     exact.combination(rho * loss - tau * rare * D / 2, (rho, loss - tau * D / 2), (tau / 2, rest * D))

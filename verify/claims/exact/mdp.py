@@ -29,6 +29,7 @@ from verify.claims.exact.rationals import (
     identity,
     require,
     require_distribution,
+    same,
     total,
 )
 from verify.oracles.arithmetic import eliminate
@@ -179,3 +180,21 @@ def shared(t: Any, n_states: int) -> Rationals:
 def deterministic(choice: Sequence[int], n_actions: int) -> Rationals:
     """The policy that takes the given action in each state."""
     return fractions(np.eye(n_actions, dtype=int)[list(choice)].tolist())
+
+
+def gap_at_a_stuck_end(mdp: ExactMdp, slope: object) -> fmpq:
+    """V(rho) at t = 1 less that at t = 0, on policies (1 - t, t) shared by all states.
+
+    V descends from t = 0, with the recorded slope: no direction in the class ascends there.
+
+    Raises
+    ------
+    CertificateError
+        If it does not.
+    """
+    start, end = (shared(fraction(t), len(mdp.rho_s)) for t in (0, 1))
+    gradient_sa = mdp.policy_gradient(start)
+    found = total(gradient_sa[:, 1]) - total(gradient_sa[:, 0])
+    same("the slope of V along the class", found, slope)
+    require(found < 0, f"V does not descend from t = 0: its slope is {found}")
+    return mdp.start_value(end) - mdp.start_value(start)
