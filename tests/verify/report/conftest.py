@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 HOSTILE = '<script>alert(1)</script> & "quotes" <b'
 
-PROGRAMS = ("chromium", "chromedriver")
-
 ARGUMENTS = (
     "--headless",
     "--no-sandbox",
@@ -116,11 +114,17 @@ Opens = Callable[..., "Chrome"]
 
 
 @pytest.fixture(scope="session")
-def opens(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opens]:
+def chromium() -> str:
+    """The browser; where it is not installed there is nothing to test."""
+    found = shutil.which("chromium")
+    if found is None or shutil.which("chromedriver") is None:
+        pytest.skip("needs Debian's packages chromium and chromium-driver")
+    return found
+
+
+@pytest.fixture(scope="session")
+def opens(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opens]:
     """Open a browser with a window of its own."""
-    chromium, driver = map(shutil.which, PROGRAMS)
-    if chromium is None or driver is None:
-        pytest.skip("needs Debian's chromium and chromium-driver")
     from selenium.webdriver import Chrome
     from selenium.webdriver.chrome.options import Options
     from selenium.webdriver.chrome.service import Service
@@ -134,7 +138,7 @@ def opens(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opens]:
             for argument in (*ARGUMENTS, f"--user-data-dir={folder}", f"--window-size={width},{height}"):
                 options.add_argument(argument)
             options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-            browser = Chrome(options=options, service=Service(driver))
+            browser = Chrome(options=options, service=Service(shutil.which("chromedriver")))
             stack.callback(browser.quit)
             size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
             browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)

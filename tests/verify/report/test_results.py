@@ -170,8 +170,9 @@ def audited(name: str, **fields: Any) -> dict[str, Any]:
         "terms": [{"name": "lost tail", "along": -0.25}],
         "bias_bound_relative": {"euclidean": 0.01},
     }
-    plain = {"name": name, "title": f"Title of {name}", "verdict": "CERTIFIED", "expected": "CERTIFIED"}
-    plain |= {"reason": "it is so", "samples": 4096, "demand": {"norm": "euclidean"}}
+    words = {"name": name, "title": f"Title of {name}", "reason": "it is so"}
+    verdicts = {"verdict": "CERTIFIED", "expected": "CERTIFIED"}
+    plain: dict[str, Any] = {**words, **verdicts, "samples": 4096, "demand": {"norm": "euclidean"}}
     return plain | {"blocks": [block, block | {"name": "y", "bias_bound_relative": None}]} | fields
 
 
