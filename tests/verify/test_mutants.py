@@ -85,6 +85,22 @@ def test_nothing_faulty_stays_behind() -> None:
         assert {name for name in before if sys.modules.get(name) is not before[name]} == set()
 
 
+def test_what_a_fault_brought_in_leaves_no_attribute() -> None:
+    """`from package import module` takes the attribute of the package before it looks any further."""
+    name, package = "verify.crosscheck.quantities.twins", "verify.crosscheck.quantities"
+    importlib.import_module(name)
+    right = sys.modules.pop(name)
+    delattr(sys.modules[package], "twins")
+    try:
+        with in_force(LEAF):
+            assert importlib.import_module(name) is not right
+        assert name not in sys.modules
+        assert not hasattr(sys.modules[package], "twins")
+    finally:
+        sys.modules[name] = right
+        setattr(sys.modules[package], "twins", right)  # noqa: B010 - mypy does not know the attribute
+
+
 def test_only_what_imports_a_module_is_asked_about_its_faults() -> None:
     rows = "verify.crosscheck.quantities"
     assert imports(f"{rows}.twins", "sampled.penalties.value")
