@@ -150,7 +150,8 @@ def _frequencies(batch: Trajectories) -> Tensor:
     counts = []
     for h in range(batch.horizon):
         cell_n, cells = _cells(batch, h)
-        counts.append(torch.bincount(cell_n, minlength=cells).reshape(S, J, S))
+        # What is drawn from outside of the states is missing from the law, and seen.
+        counts.append(torch.bincount(cell_n, minlength=cells)[:cells].reshape(S, J, S))
     return torch.stack(counts).double() / batch.n
 
 
