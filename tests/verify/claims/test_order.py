@@ -1,12 +1,14 @@
 """Bounds of recursions as exact combinations: right ones pass, wrong ones do not."""
 
+import inspect
 from collections.abc import Callable
+from types import ModuleType
 
 import numpy as np
 import pytest
 
 from verify.claims.contract import CertificateError
-from verify.claims.exact import dominance, order, smoothness
+from verify.claims.exact import dominance, horizon, order, smoothness
 from verify.claims.exact.operators import operators
 from verify.claims.exact.order import STOCHASTIC, Order
 
@@ -98,3 +100,37 @@ def test_rules_hold_for_matrices() -> None:
 
 def test_numbers_move_to_the_front() -> None:
     assert operators("X g E b").with_in_front({"g", "b"}).terms == operators("b g X E").terms
+
+
+WRONG = [
+    (dominance, "one_step", "h_o - h_p - bend", "h_o - h_p"),
+    (dominance, "performance_difference", '"w - r"', '"w"'),
+    (dominance, "occupancies", "rho - m", "rho"),
+    (
+        dominance,
+        "of_solutions",
+        "strength * mu * delta - lipschitz * width",
+        "strength * delta - lipschitz * width",
+    ),
+    (dominance, "of_relaxed", "(strength, p - p_other)", "(strength**0, p - p_other)"),
+    (dominance, "of_penalties", "1 - x", "2 - x"),
+    (dominance, "growth", "o - between", "2 * o - between"),
+    (dominance, "weighted_growth", "rho = rare + rest", "rho = rest"),
+    (dominance, "loss_in_a_state", '"O - C - M O"', '"O - C"'),
+    (dominance, "values_within", "lipschitz * D - (best - here)", "D - (best - here)"),
+    (smoothness, "minima", "there - v", "there - 2 * v"),
+    (horizon, "one_iteration", "behind = m * (19 * s - 1)", "behind = m * (20 * s - 1)"),
+    (horizon, "limit", "fmpq(9, 8)", "fmpq(10, 8)"),
+    (horizon, "sums", "20 * s * s", "19 * s * s"),
+]
+
+
+@pytest.mark.parametrize(("module", "step", "old", "new"), WRONG, ids=[wrong[1] for wrong in WRONG])
+def test_wrong_steps_are_refused(module: ModuleType, step: str, old: str, new: str) -> None:
+    source = inspect.getsource(module)
+    body = inspect.getsource(getattr(module, step))
+    assert old in body
+    faulty = ModuleType("faulty")
+    exec(source.replace(body, body.replace(old, new)), vars(faulty))
+    with pytest.raises(CertificateError):
+        getattr(faulty, "attained" if step == "sums" else step)()
