@@ -2,16 +2,18 @@ r"""The settings of Appendix E, and what has to be chosen beside them.
 
 Printed, for Sections 6.1 and 6.3:
 
-====================================  ==========================  ==================
-trajectories of 5 steps               Stackelberg games           incentive design
-====================================  ==========================  ==================
-learning rate                         0.1                         0.1
-batch                                 16                          24
-lambda, inner steps                   2, 1 with the value,        4, 1
-                                      7, 10 with the Bellman
-                                      penalty
-meta-gradient                                                     one inner step
-====================================  ==========================  ==================
+=====================  =====================  =======================  =================
+..                     6.1, value penalty     6.1, Bellman penalty     6.3, Nikaido-Isoda
+=====================  =====================  =======================  =================
+learning rate          0.1                    0.1                      0.1
+lambda                 2                      7                        4
+inner steps T          1                      10                       1
+trajectory length      5                      5                        5
+batch                  16                     16                       24
+=====================  =====================  =======================  =================
+
+Independent gradient shares rate, length and batch with the first column, the meta-gradient with the
+last; it makes one inner step.
 
 Left open, and read here as follows; each is a field of :class:`Settings` or an argument:
 

@@ -46,7 +46,7 @@ class StoppedError(Exception):
     st.lists(st.integers(1, 4), max_size=3),
     st.integers(1, 4),
 )
-@settings(max_examples=15, deadline=None, derandomize=True)
+@settings(max_examples=8, deadline=None, derandomize=True)
 def test_a_run_that_is_interrupted_anywhere_ends_the_same(
     tmp_path_factory: pytest.TempPathFactory, name: str, stops: list[int], save_every: int
 ) -> None:
