@@ -41,15 +41,15 @@ class OneHot(nn.Module):
 
 
 class Pixels(nn.Module):
-    """Bytes as numbers, stacked images as channels."""
+    """Bytes as numbers, stacked images as channels, in the layout that convolutions like best."""
 
-    def __init__(self, scale: float, dtype: torch.dtype) -> None:
+    def __init__(self, scale: float, layout: torch.memory_format, dtype: torch.dtype) -> None:
         super().__init__()
-        self.scale, self.dtype = scale, dtype
+        self.scale, self.layout, self.dtype = scale, layout, dtype
 
     def forward(self, stack: Tensor) -> Tensor:
         """(I, K, C, height, width) -> (I, K C, height, width)."""
-        flat = stack.flatten(1, 2).to(self.dtype)
+        flat = stack.flatten(1, 2).contiguous(memory_format=self.layout).to(self.dtype)
         return flat if self.scale == 1.0 else flat / self.scale
 
 
@@ -194,7 +194,8 @@ def _convolutions(
         )
     channels, size = depth * frame[0], tuple(frame[1:])
     scale = networks.pixel_scale if networks.architecture is Architecture.ATARI else 1.0
-    parts: list[nn.Module] = [Pixels(scale, dtype)]
+    layout = torch.channels_last if networks.channels_last else torch.contiguous_format
+    parts: list[nn.Module] = [Pixels(scale, layout, dtype)]
     for filters, edge, stride in convolutions:
         size = tuple((n - edge) // stride + 1 for n in size)
         if min(size) < 1:
@@ -228,6 +229,8 @@ def _initialise(
         for module in network.modules():
             if isinstance(module, nn.Linear | nn.Conv2d):
                 fill(module, heads.get(module, sqrt(2.0)))
+            if isinstance(module, nn.Conv2d) and networks.channels_last:
+                module.weight.data = module.weight.contiguous(memory_format=torch.channels_last)
 
 
 def _zeros(module: nn.Module, _gain: float) -> None:

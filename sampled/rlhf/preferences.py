@@ -322,21 +322,29 @@ class Buffer:
         return self._pairs
 
     def snapshot(self) -> Snapshot:
-        """Pairs and counters, without the empty places; a view, to be written before pairs are added."""
+        """Pairs and counters, without the empty places.
+
+        Of a full buffer the pairs are not copied: write them before others are added.
+        """
         if self._pairs is None:
             return {"added": 0}
-        kept = slice(len(self))
+        n, full = len(self), len(self) == self.capacity
+
+        def kept(tensor: Tensor) -> Tensor:
+            # A slice would be written with all that it is a slice of.
+            return tensor if full else tensor[:n].clone()
+
         parts = {
-            f"{side}.{name}": getattr(getattr(self._pairs, side), name)[kept]
+            f"{side}.{name}": kept(getattr(getattr(self._pairs, side), name))
             for side in ("first", "second")
             for name in _PARTS
         }
         return {
             "added": self.added,
-            "label": self._pairs.label_m[kept],
+            "label": kept(self._pairs.label_m),
             "depth": self._pairs.first.depth,
-            "times": self.times_mb[kept],
-            "held": self.held_mb[kept],
+            "times": kept(self.times_mb),
+            "held": kept(self.held_mb),
             **parts,
         }
 

@@ -702,6 +702,9 @@ class Networks:
             "by what the pixels of 'atari' are divided",
         ),
     ] = 255.0
+    channels_last: Annotated[bool, Own("memory layout of images: which one is faster is measured")] = (
+        True
+    )
     orthogonal: Annotated[
         bool,
         Open(

@@ -1,6 +1,7 @@
 """Labels, places of segments, and the buffer."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -259,6 +260,14 @@ def test_members_of_an_ensemble_have_their_own_resamples() -> None:
     assert not torch.equal(buffer.times_mb[:, 0], buffer.times_mb[:, 1])
     for b in range(3):
         assert binomial_p_value(int(buffer.held_mb[:, b].sum()), 4000, 0.25) > LEVEL
+
+
+def test_a_snapshot_holds_no_empty_places(tmp_path: Path) -> None:
+    """A file of 3 pairs is small, however many there is room for."""
+    buffer = Buffer(100_000, 1, 0.0, generator())
+    buffer.add(pairs(0, 3))
+    torch.save(buffer.snapshot(), tmp_path / "snapshot")
+    assert (tmp_path / "snapshot").stat().st_size < 20_000
 
 
 def test_drawing() -> None:
