@@ -136,6 +136,5 @@ def _resumed(algorithm: Pbrl[Any], start: State, folder: Path) -> tuple[State, l
     state = checkpoint.load(folder / "state.npz", algorithm)
     rows = list(storage.load(folder / "rows.npz", Series, packages=PACKAGES).rows)
     # A run that stays has more rows than its state has made steps.
-    return state, rows if len(rows) > state.k and _stays(state, algorithm.step(state)) else rows[
-        : state.k
-    ]
+    stays = len(rows) > state.k and _stays(state, algorithm.step(state))
+    return state, rows if stays else rows[: state.k]
