@@ -17,6 +17,15 @@ from verify.report.page.spelling import decimal, ratio, seconds, sentence, short
     [
         ("V^pi(rho) <= 2^-k", "V<sup>π</sup>(ρ) ≤ 2<sup>−k</sup>"),
         ("(1 - gamma)^{-1}", "(1 − γ)<sup>−1</sup>"),
+        ("V^{pi_y}, max_{p in Pi_s} f", "V<sup>π<sub>y</sub></sup>, max<sub>p ∈ Π<sub>s</sub></sub> f"),
+        (
+            "near_deterministic_cycle: lambda_max",
+            "<code>near_deterministic_cycle</code>: λ<sub>max</sub>",
+        ),
+        (
+            "grad_pi V, sum_s, eps_orac, F_lambda",
+            "∇<sub>π</sub> V, ∑<sub>s</sub>, ε<sub>orac</sub>, F<sub>λ</sub>",
+        ),
         ("pi^_k - pi*", "π̂<sub>k</sub> − π*"),
         ("L_vx, lambda_max, r_x'", "L<sub>vx</sub>, λ<sub>max</sub>, r<sub>x'</sub>"),
         ("sum_s |d - d'|", "∑<sub>s</sub> |d − d'|"),

@@ -210,7 +210,8 @@ def test_a_certificate_that_does_not_verify_is_shown_as_such(
     load = exact.load
 
     def altered(name: str) -> dict[str, Any]:
-        return load(name) | ({"lhs": "17"} if name == "L02_rho" else {})
+        # Another policy: no line of the working has it, so that only the claim's own code can tell.
+        return load(name) | ({"pi": [["1", "0"], ["1", "0"]]} if name == "L02_rho" else {})
 
     monkeypatch.setattr(exact, "load", altered)
     with pytest.raises(CertificateError):

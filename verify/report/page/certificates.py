@@ -2,7 +2,7 @@
 
 import ast
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import product
+from itertools import product, starmap
 from typing import Any
 
 from flint import fmpq
@@ -100,7 +100,9 @@ def _equation(name: str, datum: Any) -> Markup:
 def _value(datum: Any) -> Markup:
     if isinstance(datum, list):
         return Markup("({})").format(Markup(", ").join(map(_value, datum)))
-    return _number(datum)
+    if isinstance(datum, dict):
+        return Markup("{{{}}}").format(Markup("; ").join(starmap(_equation, datum.items())))
+    return _number("yes" if datum is True else "no" if datum is False else datum)
 
 
 def _number(number: object) -> Markup:

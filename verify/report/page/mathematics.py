@@ -148,6 +148,11 @@ INDEX = re.compile(
     r"(?<=[\w)\]}|*'’∇∑\u0302.])(?P<sign>[\^_])"
     r"(?:\{(?P<braced>[^{}]*)\}|\((?P<round>[−-]?[\w/]+)\)|(?P<plain>[−-]?[^\W_]+\u0302?[*']*|\*))"
 )
+NAMED = re.compile(
+    rf"(?<!\w)((?!(?:{NAMES}|arg)[a-z]*_)[a-z]{{4,}}(?:_[a-z]{{2,}})+|[a-z]+(?:_[a-z]{{2,}}){{2,}}"
+    r"|[A-Z]\d{2}[a-z]?_\w+)(?!\w)"
+)
+"""Names in code: of more words than a symbol with its index has, or longer ones; certificates."""
 CODE = re.compile(r"(?P<ticks>`+)(?P<code>.+?)(?P=ticks)")
 ROLE = re.compile(r":\w+:`~?([^`]+)`")
 STRESS = re.compile(r"(?<![\w*)])\*(?P<words>[a-z][a-z ]*[a-z])\*(?![\w*])")
@@ -194,11 +199,21 @@ def _line(parts: Sequence[str], columns: Set[int]) -> Markup:
         else:
             short = letters(part)
             shown = INDEX.sub(_index, str(escape(short)).replace("&#39;", "'"))
-            small = [len(inside) for inside in re.findall(r"<su[bp]>(.*?)</su[bp]>", shown)]
-            plain = len(Markup(shown).striptags()) - short.count("\u0302")
-            lost += len(part) - plain + (1.0 - SMALL) * sum(small)
+            lost += len(part) - _width(shown)
             made += Markup(shown)
     return made
+
+
+def _width(html: str) -> float:
+    """Width of a line in letters, with smaller ones in indices."""
+    width, depth = 0.0, 0
+    for part in re.split(r"(</?su[bp]>)", html):
+        if part.startswith("<"):
+            depth += -1 if part.startswith("</") else 1
+        else:
+            plain = Markup(part).unescape()
+            width += (len(plain) - plain.count("\u0302")) * SMALL**depth
+    return width
 
 
 def prose(text: str) -> Markup:
@@ -215,6 +230,15 @@ def prose(text: str) -> Markup:
 
 
 def _formulas(text: str) -> Markup:
+    parts = NAMED.split(text)  # words, name, words, name, ..., words
+    names = [Markup("<code>{}</code>").format(name) for name in parts[1::2]]
+    made = _symbols(parts[0])
+    for name, words in zip(names, parts[2::2], strict=True):
+        made += name + _symbols(words)
+    return made
+
+
+def _symbols(text: str) -> Markup:
     html = letters(re.sub(r"\s+", " ", text))
     html = str(escape(html)).replace("&#39;", "'")  # which an index may end in
     html = INDEX.sub(_index, html)
@@ -222,9 +246,10 @@ def _formulas(text: str) -> Markup:
 
 
 def _index(found: re.Match[str]) -> str:
-    inside = found["braced"] or found["round"] or found["plain"]
+    inside = str(found["braced"] or found["round"] or found["plain"] or "")
+    inside = INDEX.sub(_index, inside.replace("-", "−").replace(" in ", " ∈ "))
     tag = "sup" if found["sign"] == "^" else "sub"
-    return f"<{tag}>{inside.replace('-', '−')}</{tag}>"
+    return f"<{tag}>{inside}</{tag}>"
 
 
 def rational(text: str) -> Markup:
