@@ -90,6 +90,7 @@ def subject(
     *,
     batch: int | None = None,
     approximate: bool = False,
+    as_called: bool = False,
     reference: Make | None = None,
 ) -> Subject:
     """Return an estimator of :mod:`sampled` as the subject of an audit.
@@ -105,6 +106,9 @@ def subject(
         Trajectories of one estimate, per process; as few as it needs if not given.
     approximate : bool
         Whether companions are approximate.
+    as_called : bool
+        Whether trajectories are drawn for all processes at once, as everyone draws them, and not with
+        common random numbers.
     reference : callable, optional
         Another estimator with the same declared expectation, which is subtracted on the same
         trajectories: far fewer samples, but the simulator's law is taken for granted.
@@ -138,7 +142,7 @@ def subject(
         split,
         walks.low,
         walks.high,
-        walks.draw,
+        walks.draw_as_called if as_called else walks.draw,
         batch=n,
         most_rows=_rows(one, n),
         exact=_gate(walks, one, partial(gradient, used), shapes, target),
@@ -317,21 +321,33 @@ def _objectives() -> Iterator[Listed]:
         for problem in ON[quantity]:
             name = f"{quantity}.{problem}"
             yield Listed(name, partial(_walking, name, quantity, problem, False))
+    for quantity, problem in (("value_penalty", "stackelberg"), ("nikaido_isoda", "design")):
+        name = f"{quantity}.{problem}.as_called"
+        yield Listed(name, partial(_walking, name, quantity, problem, False, as_called=True))
     for quantity in ("value_penalty", "bellman_penalty"):
         name = f"{quantity}.general.control_variate"
         yield Listed(name, partial(_walking, name, quantity, "general", False, controlled=True))
-    for quantity, problem in (("leader_loss", "stackelberg"), ("value_penalty", "stackelberg")):
-        name = f"{quantity}.{problem}.random_horizon"
-        yield Listed(name, partial(_endless, name, quantity, problem))
+    yield Listed(
+        "original_loss.shaping.random_horizon",
+        partial(_endless, "original_loss.shaping.random_horizon", "original_loss", "shaping"),
+    )
 
 
 def _walking(
-    name: str, quantity: str, problem: str, approximate: bool, *, controlled: bool = False
+    name: str,
+    quantity: str,
+    problem: str,
+    approximate: bool,
+    *,
+    controlled: bool = False,
+    as_called: bool = False,
 ) -> Subject:
     kind = "a control variate" if controlled else "GPOMDP"
     title = f"{QUANTITIES[quantity].title} by {kind} on {problem}"
     if approximate:
         title += ", at approximate companions"
+    if as_called:
+        title += ", all walks drawn at once"
     setting = default_problems()[problem]
     baseline_s = _short_values(QUANTITIES[quantity], setting)
 
@@ -344,7 +360,7 @@ def _walking(
         return Gpomdp(STEPS, StateValues(values_ps))
 
     found = QUANTITIES[quantity]
-    return subject(name, title, found, setting, make, approximate=approximate)
+    return subject(name, title, found, setting, make, approximate=approximate, as_called=as_called)
 
 
 def _short_values(quantity: Quantity, setting: Setting) -> Array | None:
@@ -363,7 +379,7 @@ def _short_values(quantity: Quantity, setting: Setting) -> Array | None:
 
 def _endless(name: str, quantity: str, problem: str) -> Subject:
     setting = default_problems()[problem]
-    continuation = 0.5 * (1.0 + setting.problem.gamma)
+    continuation = 0.5 * (1.0 + setting.problem.at(setting.x).gamma)
     title = f"{QUANTITIES[quantity].title} by random horizons on {problem}"
     make: Make = lambda _: RandomHorizon(continuation)  # noqa: E731 - the contract is a function
     return subject(name, title, QUANTITIES[quantity], setting, make)

@@ -22,6 +22,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 FAULTS = "verify.mutants.faults"
 PATIENCE = (1 << 14, 1 << 18)
-"""Estimates after which the search goes on to the next audit, in turn; sixteen times as many for a seed."""
+"""Estimates after which the search goes on to the next audit; sixteen times as many for each seed."""
 RIGHT_LIMIT = 1 << 12
 """Estimates of each audit of a right one: every call is a chance to be wrong."""
 LAW_DRAWS = 1 << 14
@@ -157,9 +158,9 @@ def pursue(mutant: Mutant, name: str, seeds: Sequence[int]) -> Row:
 
 
 def _pursue(mutant: Mutant, seeds: Sequence[int]) -> tuple[str, str, list[float]]:
-    builtin, contract, engine, budget = (
+    builtin, contract, engine, session, budget = (
         importlib.import_module(f"verify.audit.{part}")
-        for part in ("builtin", "contract", "engine", "statistics.budget")
+        for part in ("builtin", "contract", "engine", "session", "statistics.budget")
     )
     listed = {audit.name: audit for audit in builtin.listed()}
     names = candidates(mutant.module)
@@ -171,19 +172,25 @@ def _pursue(mutant: Mutant, seeds: Sequence[int]) -> tuple[str, str, list[float]
         if name not in built:
             built[name] = listed[name].build()
         subject = replace(built[name], exact=None, anchored=None)
-        demand = contract.Demand(epsilon=1e-6, alarm=budget.share(9 + order.index(name)), limit=limit)
+        demand = contract.Demand(
+            epsilon=1e-6, alarm=budget.share(session.RESERVED + 1 + order.index(name)), limit=limit
+        )
         found = engine.run(subject, demand, seed)
         return float(found.progress.count) if found.verdict == "BIASED" else math.inf
 
-    for patience in PATIENCE:
-        for name in names:
-            if math.isfinite(raised(name, seeds[0], patience)):
-                return name, "alarm", [raised(name, seed, 16 * patience) for seed in seeds]
+    def first(patience: int) -> str | None:
+        """The first audit that sees the fault so soon."""
+        return next((n for n in names if math.isfinite(raised(n, seeds[0], patience))), None)
+
+    if (name := first(PATIENCE[0])) is not None:
+        return name, "alarm", [raised(name, seed, 16 * PATIENCE[0]) for seed in seeds]
     for name, law in laws().items():
         threshold = -math.log(budget.share(1 + list(laws()).index(name)))
         if law(seeds[0]) >= threshold:
             counts = [float(LAW_DRAWS) if law(seed) >= threshold else math.inf for seed in seeds]
             return name, "law", counts
+    if (name := first(PATIENCE[1])) is not None:
+        return name, "alarm", [raised(name, seed, 16 * PATIENCE[1]) for seed in seeds]
     for name in names:
         subject = built[name]
         if subject.exact is not None:
@@ -197,17 +204,16 @@ def _pursue(mutant: Mutant, seeds: Sequence[int]) -> tuple[str, str, list[float]
 
 
 def laws() -> dict[str, Callable[[int], float]]:
-    """Tests of the simulator's law: name -> (seed -> log e-value); at most as many as places reserved."""
+    """Tests of the simulator's law, seed -> log e-value; at most as many as places are reserved."""
     law = importlib.import_module("verify.audit.law")
     found: dict[str, Callable[[int], float]] = {}
     for sampler in law.SAMPLERS:
         kind = sampler.__name__.lower()
-        found[f"law.whole.{kind}"] = lambda seed, s=sampler: law.whole(LAW_DRAWS, seed, s)
-        found[f"law.steps.{kind}"] = lambda seed, s=sampler: law.step_by_step(
-            "general", LAW_DRAWS, seed, s
-        )
-        found[f"law.game.{kind}"] = lambda seed, s=sampler: law.step_by_step("game", LAW_DRAWS, seed, s)
-    found["law.lengths"] = lambda seed: law.lengths(LAW_DRAWS, seed)
+        found[f"law.whole.{kind}"] = partial(law.whole, LAW_DRAWS, sampler=sampler)
+        for problem in ("general", "game"):
+            test = partial(law.step_by_step, problem, LAW_DRAWS, sampler=sampler)
+            found[f"law.{problem}.{kind}"] = test
+    found["law.lengths"] = partial(law.lengths, LAW_DRAWS)
     return found
 
 

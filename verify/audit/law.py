@@ -20,14 +20,14 @@ from reference.validation import Array
 from sampled.conversion import tensors
 from sampled.expectations import draw
 from sampled.horizons import Fixed, Geometric
-from sampled.laws import Alias, InverseCdf, SamplerKind
+from sampled.laws import Alias, InverseCdf, RunningSums, SamplerKind
 from sampled.processes import lower_process
 from sampled.sources import Independent
 from sampled.trajectories import Trajectories
 from verify.audit.problems import Setting, default_problems
 from verify.audit.statistics.multinomial import log_e_value
 
-SAMPLERS: tuple[SamplerKind, ...] = (Alias, InverseCdf)
+SAMPLERS: tuple[SamplerKind, ...] = (Alias, InverseCdf, RunningSums)
 
 
 def _laws(setting: Setting) -> tuple[Array, Array, Array, Array]:
@@ -72,7 +72,7 @@ def step_by_step(name: str, n: int, seed: int, sampler: SamplerKind) -> float:
     rho_s, P_sjt, first_sj, later_sj = _laws(setting)
     drawn = _drawn(setting, 6, n, seed, sampler)
     s_nh, j_nh = drawn.states_pnh[0].numpy(), drawn.actions_pnh[0].numpy()
-    starts = np.bincount(s_nh[:, 0], minlength=len(rho_s))
+    starts = np.bincount(s_nh[:, 0], minlength=len(rho_s)).astype(np.float64)
     acted = [np.zeros_like(first_sj), np.zeros_like(later_sj)]
     moved = np.zeros_like(P_sjt)
     np.add.at(acted[0], (s_nh[:, 0], j_nh[:, 0]), 1)
@@ -91,7 +91,9 @@ def lengths(n: int, seed: int, continuation: float = 0.85, last: int = 40) -> fl
     """Log e-value of the lengths of a random horizon."""
     source = Independent(torch.Generator().manual_seed(seed))
     drawn, _ = Geometric(continuation).lengths(source, (1, n))
-    counts = np.bincount(np.minimum(drawn[0].numpy(), last + 1), minlength=last + 2)[1:]
+    counts: Array = np.bincount(np.minimum(drawn[0].numpy(), last + 1), minlength=last + 2)[1:].astype(
+        np.float64
+    )
     law = (1.0 - continuation) * continuation ** np.arange(last)
     if (drawn < 1).any():
         return float("inf")

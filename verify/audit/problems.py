@@ -43,6 +43,7 @@ POINTS = {
     "game": 9,
     "shaping": 0,
     "design": 6,
+    "plain": 5,
 }
 """Seeds of the points: of the first ten those at which no block of a gradient is nearly zero."""
 
@@ -132,6 +133,7 @@ def default_problems() -> Mapping[str, Setting]:
         "game": general_game_family(generator, general_game(generator)),
         "shaping": general_shaping(generator),
         "design": general_incentive_design(generator),
+        "plain": general_mdp(generator, n_states=3, n_actions=2, gamma=0.8, tau=0.0),
     }
     return {name: at_point(name, problem, POINTS[name]) for name, problem in settings.items()}
 

@@ -33,7 +33,7 @@ from verify.leaves import deferred
 from verify.report import files, junit
 from verify.report.run import Origin, Run
 
-RESERVED = 8
+RESERVED = 12
 """Places before the first audit: those of the tests of the simulator's law."""
 
 EPSILON = {Level.QUICK: 0.1, Level.STANDARD: 0.01, Level.DEEP: 0.005}

@@ -99,14 +99,14 @@ class Walk:
     chain_ki : (K, I)
         Their derivatives in the parameters, entry by entry.
     rebuild : callable
-        From such tables, (R, ...) each, to the process of R copies.
+        From such tables, (R, ...) each, and R to the process of R copies.
     """
 
     multiple: float
     process: Process
     tables: tuple[Tensor, ...]
     chain_ki: Tensor
-    rebuild: Callable[[Sequence[Tensor]], Process]
+    rebuild: Callable[[Sequence[Tensor], int], Process]
 
     def gradients(self, make: Make, batch: int, rows: int, generator: torch.Generator) -> Tensor:
         """One estimate per row, (R, I)."""
@@ -117,7 +117,7 @@ class Walk:
     def of(self, together: Trajectories, estimator: Estimator, rows: int, batch: int) -> Tensor:
         """The estimates of trajectories of one problem, so many per row; (R, I)."""
         leaves = [t.expand(rows, *t.shape[1:]).clone().requires_grad_() for t in self.tables]
-        process = self.rebuild(leaves)
+        process = self.rebuild(leaves, rows)
         total = estimator.surrogate(_regrouped(together, rows, batch), process).mean(-1).sum()
         if not total.requires_grad:
             return torch.zeros(rows, self.chain_ki.shape[1], dtype=self.chain_ki.dtype)
@@ -151,10 +151,11 @@ def _walk(process: Process, multiple: float, parameters: Sequence[Tensor]) -> Wa
     moving = {name: table for name, table in named.items() if table.requires_grad}
     fixed = {name: table.detach() for name, table in named.items()}
     chain = [torch.from_numpy(jacobian(t, parameters)) for t in moving.values()]
-    chain_ki = torch.cat([jac.reshape(jac.shape[0], -1).T for jac in chain])
+    count = sum(p.numel() for p in parameters)
+    none = torch.zeros(0, count, dtype=process.r_psj.dtype)
+    chain_ki = torch.cat([none, *(jac.reshape(count, -1).T for jac in chain)])
 
-    def rebuild(leaves: Sequence[Tensor]) -> Process:
-        rows = leaves[0].shape[0]
+    def rebuild(leaves: Sequence[Tensor], rows: int) -> Process:
         given = {n: t.expand(rows, *t.shape[1:]) for n, t in fixed.items()}
         given |= dict(zip(moving, leaves, strict=True))
         made = []
@@ -171,7 +172,7 @@ def _walk(process: Process, multiple: float, parameters: Sequence[Tensor]) -> Wa
         return Process(dynamics, given["r"], process.gamma, made[0], made[-1], given.get("P"))
 
     tables = tuple(table.detach() for table in moving.values())
-    return Walk(multiple, rebuild([t[:1] for t in tables]), tables, chain_ki, rebuild)
+    return Walk(multiple, rebuild(tables, 1), tables, chain_ki, rebuild)
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,18 +239,39 @@ class Walks:
             walks.append(_walk(process, m, parameters))
         return cls(quantity, problem, x, logits, companions, make, batch, tuple(walks), low, high, size)
 
-    def draw(self, rows: int, generator: torch.Generator, *, common: bool = True) -> Array:
+    def draw(self, rows: int, generator: torch.Generator) -> Array:
         """Independent estimates, (R, I): x first, then each player's logits.
 
-        With ``common`` random numbers all processes of a row see the same words.  Each still has its
-        own law, so that expectations are the same; walks that hardly differ nearly cancel.
+        All processes of a row see the same words: common random numbers.  Each still has its own law,
+        so that expectations are the same; walks that hardly differ nearly cancel.
         """
         start, total = generator.get_state(), np.zeros((rows, self.low.size))
         for walk in self.walks:
-            if common:
-                generator.set_state(start)
+            generator.set_state(start)
             total += walk.gradients(self.make, self.batch, rows, generator).numpy()
         return total
+
+    def draw_as_called(self, rows: int, generator: torch.Generator) -> Array:
+        """The same from trajectories that ``MonteCarlo`` draws, of all processes at once."""
+        noted = Noted(self.make(1))
+        with torch.no_grad():
+            self._estimate(
+                MonteCarlo(noted, rows * self.batch, Independent(generator), InverseCdf),
+                self.x,
+                self.logits,
+            )
+        return np.asarray(self._of(noted.seen, rows).numpy())
+
+    def _of(self, seen: Sequence[Trajectories], rows: int) -> Tensor:
+        """Estimates of the trajectories of each process, (R, I)."""
+        total = torch.zeros(rows, self.low.size, dtype=torch.float64)
+        for walk, together in zip(self.walks, seen, strict=True):
+            total += walk.of(together, self.make(rows), rows, self.batch)
+        return total
+
+    def _estimate(self, mean: Expectation, x: Tensor, logits: Sequence[Tensor]) -> Tensor:
+        policies = tuple(y.softmax(-1) for y in logits)
+        return self.quantity.estimate(self.problem, x, policies, self.companions, mean)
 
     def anchored(self, rows: int, seed: int) -> tuple[Array, Array]:
         """The mean over rows, and what ``MonteCarlo`` made of the same trajectories; (I,) each.
@@ -260,18 +282,13 @@ class Walks:
         noted = Noted(self.make(1))
         source = Independent(torch.Generator().manual_seed(seed))
         called = self.gradient(MonteCarlo(noted, rows * self.batch, source, InverseCdf))
-        parts = (
-            walk.of(together, self.make(rows), rows, self.batch).mean(0)
-            for walk, together in zip(self.walks, noted.seen, strict=True)
-        )
-        return np.asarray(sum(part.numpy() for part in parts)), called
+        return np.asarray(self._of(noted.seen, rows).mean(0).numpy()), called
 
     def gradient(self, mean: Expectation) -> Array:
         """Gradient of the estimate, as everyone calls it; (I,)."""
         x = self.x.detach().requires_grad_()
         logits = [y.detach().requires_grad_() for y in self.logits]
-        policies = tuple(y.softmax(-1) for y in logits)
-        total = self.quantity.estimate(self.problem, x, policies, self.companions, mean)
+        total = self._estimate(mean, x, logits)
         parameters = [*([x] if self.quantity.moves_x else []), *logits]
         grads = torch.autograd.grad(total.sum(), parameters, allow_unused=True, materialize_grads=True)
         return torch.cat([g.reshape(-1) for g in grads]).numpy()

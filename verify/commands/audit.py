@@ -10,7 +10,6 @@ from verify.commands.contract import DEVIATION, INTERRUPTED, Command, usage_erro
 
 if TYPE_CHECKING:
     from verify.audit.contract import Demand
-    from verify.audit.document import Entry
 
 EPILOG = """
 \b
@@ -229,7 +228,8 @@ def _bounded_memory() -> None:
 
 
 def _faults(seeds: int, seed: int, jobs: int, out: Path) -> None:
-    from verify.audit import faults, session
+    from verify.audit import session
+    from verify.audit.faults import drawn, table
     from verify.report import tables
 
     folder = session.prepared(out)
@@ -240,11 +240,11 @@ def _faults(seeds: int, seed: int, jobs: int, out: Path) -> None:
             bar.update(task, completed=done, total=total)
 
         try:
-            found: Entry = faults.table(seeds, seed, jobs, folder, told)
+            found = table(seeds, seed, jobs, folder, told)
         except KeyboardInterrupt:
             typer.echo(f"Interrupted; the same command goes on in {folder}", err=True)
             raise typer.Exit(INTERRUPTED) from None
-    tables.console(sys.stdout).print(faults.drawn(found))
+    tables.console(sys.stdout).print(drawn(found))
     if not found["as_expected"]:
         raise typer.Exit(DEVIATION)
 
