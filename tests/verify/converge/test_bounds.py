@@ -83,7 +83,7 @@ def test_every_bound_holds_and_the_proved_ones_are_attained(kind: Kind) -> None:
     assert found[PRINTED.key].ratio < 0.14
 
 
-@settings(max_examples=8, deadline=None, derandomize=True)
+@settings(max_examples=6, deadline=None, derandomize=True)
 @given(st.sampled_from(KINDS), st.integers(0, 2**31), st.sampled_from([0.0, 0.3, 0.8]), st.booleans())
 def test_random_problems(kind: Kind, seed: int, gamma: float, warm: bool) -> None:
     oracle = (Exact(), MirrorDescent(0.3, 1), Biased(0.7))[seed % 3]

@@ -24,6 +24,13 @@ from verify.converge.units import SIZES
 RESULTS = Path(__file__).parents[3] / "docs" / "results" / "converge"
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    folder = Folder.opened(tmp_path_factory.mktemp("made"), Context(Level.QUICK, 1))
+    list(carry_out.carry_out(folder, 1, few))
+    return folder
+
+
 @pytest.fixture(autouse=True)
 def only_a_few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(units, "units", few)
@@ -59,15 +66,13 @@ def test_a_run_is_whole_and_shown_again(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_the_number_of_processes_changes_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Workers have to import the module of `few`.
     monkeypatch.setattr(sys, "path", [str(Path(__file__).parents[3]), *sys.path])
-    context = Context(Level.QUICK, 1)
-    folders = [Folder.opened(tmp_path / str(jobs), context) for jobs in (1, 2)]
-    for jobs, folder in enumerate(folders, 1):
-        list(carry_out.carry_out(folder, jobs, few))
-    assert folders[0].file.read_bytes() == folders[1].file.read_bytes()
+    folder = Folder.opened(tmp_path, made.context)
+    list(carry_out.carry_out(folder, 2, few))
+    assert folder.file.read_bytes() == made.file.read_bytes()
 
 
 def test_a_violated_bound_is_a_deviation(
@@ -168,12 +173,10 @@ def test_schema() -> None:
     Draft202012Validator.check_schema(document.schema())
 
 
-def test_figures_are_text_and_the_same_each_time(tmp_path: Path) -> None:
-    folder = Folder.opened(tmp_path, Context(Level.QUICK, 0))
-    list(carry_out.carry_out(folder, 1, few))
-    content = document.load(folder.file)
+def test_figures_are_text_and_the_same_each_time(made: Folder) -> None:
+    content = document.load(made.file)
     for drawing in drawings(content):
-        assert (tmp_path / drawing.file).read_text(encoding="utf-8") == drawing.svg
+        assert (made.path / drawing.file).read_text(encoding="utf-8") == drawing.svg
         root = ElementTree.fromstring(drawing.svg)
         texts = {
             "".join(node.itertext()).strip() for node in root.iter("{http://www.w3.org/2000/svg}text")

@@ -45,7 +45,7 @@ class Stopped(Exception):  # noqa: N818 - it stands for a signal, not for an err
     """In place of the end of the process."""
 
 
-@settings(max_examples=6, deadline=None, derandomize=True)
+@settings(max_examples=4, deadline=None, derandomize=True)
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=3), st.sampled_from(KINDS))
 def test_interrupted_runs_end_with_the_same_numbers(stops: list[int], kind: Kind) -> None:
     import tempfile
