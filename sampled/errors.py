@@ -1,5 +1,5 @@
-"""The errors that a user can cause or has to know of.  Each message carries its remedy."""
+"""The error that a user can cause: one class for both rooms, so that whoever catches it catches both."""
 
+from reference.errors import InputError
 
-class InputError(ValueError):
-    """Something given is not what it has to be: the message names the entry, the rule and the remedy."""
+__all__ = ["InputError"]

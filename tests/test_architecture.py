@@ -83,7 +83,8 @@ def test_sampled_imports_problems_only() -> None:
         for imported in graph().find_modules_directly_imported_by(importer)
         if imported.startswith("reference")
     }
-    assert {pair for pair in direct if not pair[1].startswith("reference.problems")} == set()
+    allowed = ("reference.problems", "reference.errors")  # what is given; what is wrong with it
+    assert {pair for pair in direct if not pair[1].startswith(allowed)} == set()
     assert reach(inside("sampled"), {"verify"}) == []
 
 
