@@ -151,6 +151,7 @@ def test_words_and_times() -> None:
     assert sentence("gradient of p") == "Gradient of p"
     assert sentence("tau > 0") == "tau > 0"
     assert sentence("p is smooth") == "p is smooth"
+    assert sentence("a sufficient condition") == "A sufficient condition"
     assert sentence("RLHF") == "RLHF"
     assert [seconds(time) for time in (0.04, 99.0, 600.0)] == ["0.0 s", "99.0 s", "10 min"]
     assert [decimal(text) for text in ("3", "1/4", "-1/400")] == ["", "", " ≈ −0.0025"]

@@ -143,7 +143,7 @@ def test_the_ledger_has_every_verdict(tree: ET.Element) -> None:
 def test_a_statement_is_there_in_full(tree: ET.Element, name: str) -> None:
     claim, shown = CLAIMS[name], text_of(by_id(tree, name))
     forms = [form for form in (claim.printed, claim.meant, claim.proved) if form is not None]
-    assert claim.number.replace("-", "−") in shown
+    assert claim.number.replace("-", "–") in shown
     for form in forms:
         assert prose(form.words).striptags() in shown
         for refutation in form.refutations:

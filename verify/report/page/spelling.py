@@ -36,7 +36,7 @@ def sentence(text: str) -> str:
     """Return a text that begins with a capital letter, if it begins with a word."""
     word = text.partition(" ")[0]
     plain = word.islower() and word.isalpha() and len(word) > 1 and word not in GREEK
-    return text[:1].upper() + text[1:] if plain else text
+    return text[:1].upper() + text[1:] if plain or word == "a" else text
 
 
 def short(number: float, digits: int) -> str:
