@@ -97,7 +97,7 @@ PAPER = Budget(
     taus=(0.01, 1.0),
     strengths=(0.25, 4.0, 16.0),
     exact_only=frozenset({"gamma=0.5", "tau=1", "lambda x 0.25", "lambda x 16"}),
-    steps=((0.25, 1.0, 4.0), (1.0, 4.0)),
+    steps=((0.25, 1.0, 4.0), (0.25, 1.0, 4.0)),
 )
 FULL = replace(
     PAPER,
