@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 FAULTS = "verify.mutants.faults"
 PATIENCE = (1 << 14, 1 << 18)
 """Estimates after which the search goes on to the next audit; sixteen times as many for each seed."""
-RIGHT_LIMIT = 1 << 12
+RIGHT_LIMIT = 1 << 11
 """Estimates of each audit of a right one: every call is a chance to be wrong."""
 LAW_DRAWS = 1 << 14
 

@@ -10,8 +10,8 @@ is therefore called a few times in ways that would show that it has no such law 
     batches of n and of 2 n                                 the same mean
 
 Every comparison but the last two is exact.  Those are bets at the level of the alarm, on means that
-vanish if all is well: of (a_1 - b_1)(a_2 - b_2) for estimates 1, 2 of calls a and b, and of the
-difference of the two batch sizes.  They are placed on few calls, so only gross faults show here; the
+vanish if all is well: of sign(a_1 - b_1) sign(a_2 - b_2) for estimates 1, 2 of calls a and b, and of
+the difference of the two batch sizes.  They are placed on few calls, so only gross faults show here; the
 last is placed again on as many calls as the audit made if that ends in an alarm, to tell an estimator
 that is wrong from one whose meaning depends on the batch.
 """
@@ -375,15 +375,13 @@ def screen(
 
 
 def _uncorrelated(at: Callable[[int], Array], made: Subject) -> None:
-    reach = np.maximum(np.abs(made.low), np.abs(made.high))
-    live = reach > 0.0
-    count = int(live.sum())
     one = np.ones(1)
-    alarm = Alarm.of(0.0 * one, -4.0 * one, 4.0 * one)
+    alarm = Alarm.of(0.0 * one, -one, one)
+    live = made.high > made.low
     for k in range(PAIRS):
         a, b = at(2 + 2 * k)[:2, live], at(3 + 2 * k)[:2, live]
-        off = np.clip((a - b) / reach[live], -2.0, 2.0)
-        alarm = alarm.after(np.array([[float((off[0] * off[1]).sum()) / count]]))
+        sign = np.sign(a - b)  # of differences of equal laws: symmetric, whatever the law
+        alarm = alarm.after(np.array([[float((sign[0] * sign[1]).mean())]]))
     if alarm.raised(FALSE_ALARM):
         raise InputError(
             "the estimates of one call are correlated: each must come from a batch of its own; return "
@@ -404,12 +402,14 @@ def of_batch(call: Call, made: Subject, seed: int, batch: int, pairs: int) -> No
     alarm = Alarm.of(zero, -reach, reach)
     sums = [zero, zero]
     for k in range(pairs):
-        small = call(batch, generator_of(seed, f"{made.name} small", k))[:1]
-        large = call(2 * batch, generator_of(seed, f"{made.name} large", k))[:1]
+        small = call(batch, generator_of(seed, f"{made.name} small", k))
+        large = call(2 * batch, generator_of(seed, f"{made.name} large", k))
+        rows = min(len(small), len(large))
+        small, large = small[:rows], large[:rows]
         outside = np.abs(small - large) > reach
         if outside.any():
             return  # the audit itself names what is out of range
-        sums = [sums[0] + small[0], sums[1] + large[0]]
+        sums = [sums[0] + small.mean(axis=0), sums[1] + large.mean(axis=0)]
         alarm = alarm.after(small - large)
         if alarm.raised(FALSE_ALARM):
             sizes = [float(np.linalg.norm(total)) / (k + 1) for total in sums]

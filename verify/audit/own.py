@@ -102,7 +102,7 @@ def audit(
         result = resumable(made, demand, seed, folder, determinants)
     if result.verdict is Verdict.BIASED and not ours and not batch_dependent:
         call = foreign.Call(estimator, setting, made.shapes)
-        pairs = min(result.progress.calls, 1 << 12)
+        pairs = min(16 * result.progress.calls, 1 << 12)
         foreign.of_batch(call, made, seed, batch, pairs)
     found = entry(result, place=place, expected=expected)
     if folder is not None:

@@ -194,7 +194,7 @@ def estimate_range(
         size += gain.weight * slope_i + score_i * max(
             np.abs(gain.low_sjt).max(), np.abs(gain.up_sjt).max()
         )
-    return low - slack, up + slack, size
+    return low - slack, up + slack, (1.0 + SLACK) * size
 
 
 def _spread(bounds: Bounds, steps: Steps, process: Process) -> Pair:
