@@ -17,7 +17,7 @@ gradient that of the value (2.1), if the entropy is also part of the rewards::
 Learners never see a true reward unless it is passed as the reward.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +29,9 @@ from sampled.rlhf.lanes import Policy, Snapshot
 from sampled.rlhf.networks import ActorCritic, clipped
 from sampled.rlhf.settings import A2c, EntropyPlace, Rule, StepWeights
 from sampled.rlhf.tracks import Track
+
+Actor = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""Logits (I, A) and values (I,) of stacks (I, K, *frame): an :class:`ActorCritic`, or a table."""
 
 
 def log_policy(logits: Tensor, action: Tensor) -> Tensor:
@@ -98,7 +101,7 @@ class Loss:
 
 
 def actor_critic_loss(
-    network: ActorCritic,
+    network: Actor,
     track: Track,
     reward_nh: Tensor,
     settings: A2c,
@@ -108,7 +111,7 @@ def actor_critic_loss(
 
     Parameters
     ----------
-    network : ActorCritic
+    network : Actor
     track : Track
     reward_nh : (N, H)
         The true reward or a learned one; entropy is added here, if the settings say so.

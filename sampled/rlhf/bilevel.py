@@ -25,8 +25,7 @@ from math import log
 import torch
 from torch import Tensor
 
-from sampled.rlhf.a2c import log_policy
-from sampled.rlhf.networks import ActorCritic
+from sampled.rlhf.a2c import Actor, log_policy
 from sampled.rlhf.preferences import Histories, Pairs
 from sampled.rlhf.rewards import Chosen, segment_sums
 from sampled.rlhf.settings import Baseline, Span
@@ -46,12 +45,12 @@ def centred(loss_m: Tensor, rule: Baseline) -> Tensor:
     return loss_m
 
 
-def history_scores(network: ActorCritic, histories: Histories, span: Span) -> Tensor:
+def history_scores(network: Actor, histories: Histories, span: Span) -> Tensor:
     """Log-probability of the actions that are scored of each pair, (M,); differentiable.
 
     Parameters
     ----------
-    network : ActorCritic
+    network : Actor
         The policy that generated them.
     histories : Histories
     span : Span
@@ -68,7 +67,7 @@ def history_scores(network: ActorCritic, histories: Histories, span: Span) -> Te
     return total_n[:half] + total_n[half:]
 
 
-def segment_scores(network: ActorCritic, pairs: Pairs) -> Tensor:
+def segment_scores(network: Actor, pairs: Pairs) -> Tensor:
     """Log-probability of the actions in the segments of each pair, (M,); differentiable."""
     scores = []
     for segments in (pairs.first, pairs.second):

@@ -1,8 +1,10 @@
 """Whole runs: resumed bit by bit, no true reward leaks, and the gradients that reach the optimisers."""
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -600,3 +602,40 @@ def test_a_checkpoint_is_written_all_or_nothing(tmp_path: Path) -> None:
         records.save(path, {"a": lambda: None})
     assert torch.equal(torch.load(path, weights_only=True)["a"], torch.ones(2))
     assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]
+
+
+# Records beside the metrics.
+
+
+def test_tensorboard(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing import (  # type: ignore[import-untyped] # it has no types
+        event_accumulator,
+    )
+
+    run(small("drlhf"), tmp_path, tensorboard=True)
+    found = event_accumulator.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert {"return", "reward_loss", "policy_loss", "steps_per_second"} <= set(found.Tags()["scalars"])
+    assert [event.step for event in found.Scalars("return")] == [5, 10, 11]
+
+
+def test_tensorboard_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(InputError, match=r'TensorBoard is not installed: pip install "pbrl\[rlhf\]"'):
+        run(small("a2c"), tmp_path, tensorboard=True)
+
+
+def test_progress_is_told_after_each_tick(tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    run(
+        small("drlhf"),
+        tmp_path,
+        watch=lambda progress, rate: seen.append(progress) if rate > 0 else None,
+    )
+    assert [(p.phase, p.done, p.total) for p in seen[:4]] == [
+        ("collecting", 4, 12),
+        ("collecting", 8, 12),
+        ("warming up", 0, 2),
+        ("warming up", 1, 2),
+    ]
+    assert (seen[-1].done, seen[-1].total) == (11, 11)
+    assert all(a.steps <= b.steps for a, b in pairwise(seen))

@@ -192,7 +192,7 @@ def test_missing_sections_and_files(tmp_path: Path) -> None:
     broken.write_text(to_toml(preset("minatar_breakout")).replace("gamma", "gama"))
     with pytest.raises(InputError, match=r"broken\.toml: \[a2c\] has the unknown key"):
         load(broken)
-    with pytest.raises(InputError, match="there is no preset 'pong'; there are minatar_asterix"):
+    with pytest.raises(InputError, match="there is no preset 'pong'; there are christiano_seaquest"):
         preset("pong")
 
 
