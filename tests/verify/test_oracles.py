@@ -1,5 +1,6 @@
 """The routes themselves: on problems solved by hand, and against each other's guarantees."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -12,11 +13,12 @@ from reference.domains import Euclidean
 from reference.problems.mdp import MdpFamily
 from reference.problems.parametrizations import FixedKernel, TabularReward
 from reference.regularizers import NegativeEntropy, Quadratic, Regularizer
+from verify.crosscheck.run import routes
 from verify.oracles import balls, definitions, linear_program, rational, series
 from verify.oracles.arithmetic import Arithmetic, Native, eliminate
 from verify.oracles.autodiff import ROUTE as AUTODIFF
 from verify.oracles.complex_step import ROUTE as COMPLEX_STEP
-from verify.oracles.route import Point, Request, Route, Variable
+from verify.oracles.route import Point, Request, Route, Variable, undefined
 
 fractions = st.fractions(min_value=-5, max_value=5, max_denominator=12)
 
@@ -160,3 +162,22 @@ def test_a_failed_program_is_an_error() -> None:
     )
     with pytest.raises((ArithmeticError, ValueError)):
         linear_program.ROUTE.answer(broken)
+
+
+def test_without_a_definition_only_samples_answer() -> None:
+    """Whatever the routes need: each of these requests is answered by some route if it is defined."""
+    asked = (
+        ask(problem(Quadratic(), TAU), optimum=False, variable=None),
+        ask(problem(Quadratic(), TAU), optimum=False, variable=Variable("x")),
+        ask(problem(Quadratic(), 0.0), optimum=True, variable=None),
+    )
+    assert {r.name for r in routes() for request in asked if r.applies(request)} == {
+        r.name for r in routes() if r.name != "every trajectory"
+    }
+    for request in asked:
+        bare = replace(request, define=undefined)
+        assert not any(route.applies(bare) for route in routes())
+        sampled = replace(bare, estimate=lambda z: (z.sum(), 0.0))
+        assert [r.name for r in routes() if r.applies(sampled)] == ["every trajectory"]
+    with pytest.raises(ValueError, match="no definition"):
+        undefined(balls.BALLS, asked[0].point)

@@ -227,7 +227,12 @@ BASELINE = 1.0
 
 def sizes(case: Case[Any]) -> Sizes:
     """Sizes of a case, from the largest entries of its tables."""
-    problem, x = case.problem, parameters(case, case.point.x, lambda y: y).x
+    return sizes_at(case, parameters(case, case.point.x, lambda y: y).x)
+
+
+def sizes_at(case: Case[Any], x: Array) -> Sizes:
+    """Sizes of a case at x."""
+    problem = case.problem
     here = problem.at(x)
     if isinstance(here, ZeroSumGame):
         n_actions = int(np.prod(here.n_actions))

@@ -16,7 +16,7 @@ import numpy as np
 from verify.contract import Outcome, Status
 from verify.crosscheck.quantity import Case, Measured, Quantity
 from verify.oracles import definitions as primitive
-from verify.oracles.route import Answer, Request, Route
+from verify.oracles.route import Answer, Request, Route, undefined
 
 RESOLVED = 1e-3
 """Largest tolerance, relative to the largest entry of the quantity, that still means something."""
@@ -42,7 +42,7 @@ def request(quantity: Quantity[Any], case: Case[Any], generator: np.random.Gener
         directions = tuple(generator.uniform(-1.0, 1.0, shape) for _ in range(DIRECTIONS))
     traits = primitive.traits(case.problem)
     return Request(
-        define=partial(quantity.define, case),
+        define=undefined if quantity.define is None else partial(quantity.define, case),
         point=case.point,
         variable=quantity.variable,
         directions=directions,

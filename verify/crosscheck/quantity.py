@@ -86,7 +86,8 @@ class Quantity(Generic[ProblemT]):
         The problems that have this quantity.
     measured : case -> Measured
     define : (case, arithmetic, point) -> native array
-        The definition; a single number if it is differentiated.
+        The definition; a single number if it is differentiated.  None where there is only the code of
+        two twins, which must agree.
     variable : Variable or None
         The array in which the definition is differentiated.
     optimum : bool
@@ -104,7 +105,7 @@ class Quantity(Generic[ProblemT]):
     source: str
     problems: type | UnionType
     measured: Callable[[Case[ProblemT]], Measured]
-    define: Callable[[Case[ProblemT], Arithmetic, Point], Native]
+    define: Callable[[Case[ProblemT], Arithmetic, Point], Native] | None
     variable: Variable | None = None
     optimum: bool = False
     premise: Callable[[Case[ProblemT]], bool] = always

@@ -57,9 +57,9 @@ class Autodiff:
 
     name: str = "autodiff"
 
-    def applies(self, request: Request) -> bool:  # noqa: ARG002 - it always does
-        """Every request."""
-        return True
+    def applies(self, request: Request) -> bool:
+        """Every definition."""
+        return request.is_defined
 
     def answer(self, request: Request) -> Answer:
         """Run the definition on tensors and, if asked, go back through it."""

@@ -51,7 +51,7 @@ class Balls:
 
     def applies(self, request: Request) -> bool:
         """Every small problem."""
-        return request.n_states <= LARGEST
+        return request.is_defined and request.n_states <= LARGEST
 
     def answer(self, request: Request) -> Answer:
         """Run the definition on balls."""

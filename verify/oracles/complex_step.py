@@ -32,7 +32,7 @@ class ComplexStep:
 
     def applies(self, request: Request) -> bool:
         """Derivatives only; values would be the same floats as elsewhere."""
-        return request.variable is not None
+        return request.is_defined and request.variable is not None
 
     def answer(self, request: Request) -> Answer:
         """One evaluation per direction."""

@@ -68,7 +68,8 @@ class LinearPrograms:
     def applies(self, request: Request) -> bool:
         """Values with an optimum at tau = 0."""
         return (
-            request.variable is None
+            request.is_defined
+            and request.variable is None
             and request.optimum
             and request.unregularized
             and request.n_states <= LARGEST

@@ -99,7 +99,8 @@ class ExactRationals:
     def applies(self, request: Request) -> bool:
         """Small problems without exp and log whose optimum, if any, is rational."""
         rational_optimum = not request.optimum or request.unregularized or request.gamma == 0.0
-        return not request.transcendental and rational_optimum and request.n_states <= LARGEST
+        small = request.is_defined and request.n_states <= LARGEST
+        return small and not request.transcendental and rational_optimum
 
     def answer(self, request: Request) -> Answer:
         """Run the definition on dual numbers."""

@@ -57,6 +57,17 @@ class Variable:
         return replace(point, **{self.field: array})
 
 
+def undefined(number: Arithmetic, point: Point) -> Native:
+    """Stand for a definition where there is none, only code that must agree with other code.
+
+    Raises
+    ------
+    ValueError
+        Always.
+    """
+    raise ValueError(f"the quantity has no definition to evaluate in {number} at {point}")
+
+
 @dataclass(frozen=True, eq=False)
 class Request:
     """A quantity at a point: the definition, and the array in which it is differentiated.
@@ -64,6 +75,7 @@ class Request:
     Attributes
     ----------
     define : (arithmetic, point in its numbers) -> native array; a single number if differentiated
+        Or :func:`undefined`: only the samples' code can answer.
     point : Point of floats
     variable : Variable or None
         None asks for the value itself.
@@ -88,6 +100,11 @@ class Request:
     optimum: bool
     unregularized: bool
     estimate: Callable[[Native], tuple[Native, float]] | None = None
+
+    @property
+    def is_defined(self) -> bool:
+        """Whether there is a definition."""
+        return self.define is not undefined
 
 
 @dataclass(frozen=True, eq=False)

@@ -65,7 +65,7 @@ class TruncatedSeries:
 
     def applies(self, request: Request) -> bool:
         """Values, when the series is short enough."""
-        return request.variable is None and terms(request.gamma) <= LONGEST
+        return request.is_defined and request.variable is None and terms(request.gamma) <= LONGEST
 
     def answer(self, request: Request) -> Answer:
         """Run the definition with sums in place of solves."""

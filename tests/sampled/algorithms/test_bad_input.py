@@ -22,8 +22,8 @@ from sampled.estimators.gpomdp import Gpomdp
 from sampled.expectations import Samples
 from sampled.maps import DirectPolicy, SoftmaxPolicy
 from sampled.sources import Counter
-from tests.sampled.algorithms import layered
 from tests.sampled.algorithms.cases import DESCENT, begun, designs, games
+from verify.crosscheck import layered
 
 VALUE: Any = appendix_e.pbrl_value(games())
 GAMES: Any = games()

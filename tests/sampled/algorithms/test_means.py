@@ -16,7 +16,7 @@ from sampled.baselines import LeaveOneOut
 from sampled.enumeration import Everything
 from sampled.estimators.dice import Dice
 from sampled.estimators.gpomdp import Gpomdp
-from tests.sampled.algorithms import layered
+from verify.crosscheck import layered
 
 COPIES = 1500
 # The companions' first step is too short to matter, so that the update is linear in the estimates.

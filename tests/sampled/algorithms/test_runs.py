@@ -24,9 +24,9 @@ from sampled.estimators.random_horizon import RandomHorizon
 from sampled.expectations import MonteCarlo, Samples
 from sampled.laws import Alias
 from sampled.penalties import value
-from tests.sampled.algorithms import layered
 from tests.sampled.algorithms.cases import ALGORITHMS, DESCENT, PROBLEMS, begun, designs, games, same
 from tests.sampled.test_simulator import Transfers
+from verify.crosscheck import layered
 
 LENGTH = 5
 

@@ -33,8 +33,8 @@ from sampled.estimators.reinforce import Reinforce
 from sampled.maps import DirectPolicy as OwnDirect
 from sampled.maps import SoftmaxPolicy as OwnSoftmax
 from sampled.penalties import bellman, nikaido_isoda, value
-from tests.sampled.algorithms import layered
 from tests.sampled.exact import rounding
+from verify.crosscheck import layered
 
 PROBLEMS: dict[str, tuple[Callable[[], Any], Any, tuple[int, ...]]] = {
     "Stackelberg": (lambda: layered.stackelberg(1), stackelberg.OBJECTIVE, (layered.B,)),

@@ -40,34 +40,41 @@ def arrival() -> Array:
 
 
 def transitions(g: np.random.Generator, *actions: int) -> Array:
+    """Transitions from each layer to the next, all of them possible; (S, *actions, S)."""
     weights = g.exponential(size=(S, *actions, S)) + 0.1
     weights *= arrival().reshape(S, *(1,) * len(actions), S)
     return np.asarray(weights / weights.sum(-1, keepdims=True))
 
 
 def rewards(g: np.random.Generator, *actions: int) -> Array:
+    """Rewards, none in the last state; (S, *actions)."""
     numbers = g.normal(size=(S, *actions))
     numbers[-1] = 0.0
     return numbers
 
 
 def features(g: np.random.Generator, *actions: int) -> Array:
+    """Two features of rewards."""
     return np.stack([rewards(g, *actions) for _ in range(2)])
 
 
 def start(g: np.random.Generator) -> Array:
+    """An uneven start; (S,)."""
     return g.dirichlet(np.full(S, 3.0))
 
 
 def rule(g: np.random.Generator, direct: bool) -> Regularizer:
+    """A regulariser that weighs states; direct policies may have zeros, where entropy has no slope."""
     return Weighted(Quadratic() if direct else NegativeEntropy(), g.uniform(0.5, 1.5, S))
 
 
 def policy_map(n: int, direct: bool) -> PolicyMap:
+    """Policies over n actions, themselves the parameters or from logits."""
     return DirectPolicy((S, n)) if direct else SoftmaxPolicy((S, n))
 
 
 def stackelberg(seed: int, *, direct: bool = False) -> StackelbergGame:
+    """A Stackelberg game; x is the leader's parameter."""
     g = np.random.default_rng(seed)
     return StackelbergGame(
         P_sabt=transitions(g, A, B),
@@ -84,6 +91,7 @@ def stackelberg(seed: int, *, direct: bool = False) -> StackelbergGame:
 
 
 def kernel(g: np.random.Generator, joint: int, domain: Any) -> SoftmaxKernel:
+    """Transitions of joint actions that depend on x, from each layer to the next."""
     with np.errstate(divide="ignore"):
         possible = np.log(arrival())[:, None, :]
     logits = possible + g.normal(size=(S, joint, S))
@@ -109,6 +117,7 @@ def incentive(seed: int, *, direct: bool = False) -> IncentiveDesign:
 
 
 def shaping(seed: int, *, direct: bool = False) -> RewardShaping:
+    """Reward shaping with x in a ball."""
     g = np.random.default_rng(seed)
     P, rho, h = transitions(g, B), start(g), rule(g, direct)
     ball = Ball(np.zeros(2), 0.5)
@@ -119,6 +128,7 @@ def shaping(seed: int, *, direct: bool = False) -> RewardShaping:
 
 
 def preferences(seed: int) -> Rlhf:
+    """Preferences of segments of two steps."""
     g = np.random.default_rng(seed)
     reward = LinearReward(features(g, A), rewards(g, A), Euclidean((2,)))
     lower = MdpFamily(
