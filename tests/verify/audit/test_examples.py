@@ -1,4 +1,4 @@
-"""Other libraries' losses, through their own code: what they estimate, exactly and from the environment."""
+"""Other libraries' losses, through their own code: exactly, and from the environment."""
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ def test_no_loss_carries_the_discount(scene: Scene, name: str, trace: float) -> 
 @pytest.mark.filterwarnings("ignore")  # of the libraries' own
 @pytest.mark.parametrize("name", libraries())
 def test_they_keep_the_contract(scene: Scene, name: str) -> None:
-    """Estimates through the environment: functions of the generator alone, nowhere near the wrong law."""
+    """Estimates through the environment are functions of the generator alone."""
     make = libraries()[name]
     library = make(2, scene.critic_s)
     one, same, other = (
@@ -73,7 +73,7 @@ def test_they_keep_the_contract(scene: Scene, name: str) -> None:
 
 @pytest.mark.filterwarnings("ignore")  # of the libraries' own
 def test_normalised_advantages_have_another_length(scene: Scene) -> None:
-    """On one batch: the same direction in each state's logits only by chance, and no scale of rewards."""
+    """Normalisation multiplies each batch by another number, and shifts it."""
     make = libraries()["Stable-Baselines3 A2C"]
     plain, normal = (make(2, scene.critic_s, normalised=n) for n in (False, True))
     pairs = [

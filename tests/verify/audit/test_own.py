@@ -72,7 +72,13 @@ def doubled_rewards(problem: Given, logits: Tensor, batch: int, generator: torch
     return 1.5 * right(problem, logits, batch, generator)
 
 
-ASKED = {"problem": "tiny", "target": "value.y", "steps": STEPS, "batch": 2, "epsilon": 0.2}
+ASKED: dict[str, Any] = {
+    "problem": "tiny",
+    "target": "value.y",
+    "steps": STEPS,
+    "batch": 2,
+    "epsilon": 0.2,
+}
 
 
 def test_a_right_one_is_certified() -> None:
