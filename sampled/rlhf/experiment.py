@@ -43,6 +43,7 @@ from sampled.rlhf.settings import (
     MinAtar,
     Query,
     Settings,
+    Tabular,
     Ties,
     UpperPairs,
 )
@@ -126,6 +127,7 @@ class Experiment:
     ) -> None:
         self.settings, self.device = settings, torch.device(device)
         self.bed = testbed(settings.game) if bed is None else bed
+        self._another_bed = bed is not None
         self.dtype = torch.float64 if self.bed.frame == () else torch.float32
         words = np.random.SeedSequence(settings.run.seed).generate_state(len(_STREAMS), np.uint64)
         self.streams = {
@@ -370,7 +372,7 @@ class Experiment:
     # Evaluation.
 
     def evaluate(self) -> dict[str, Any]:
-        """True returns of whole episodes, played apart from training."""
+        """True returns of whole episodes, played apart from training; on tables also the exact value."""
         run = self.settings.run
         seed = np.random.SeedSequence((run.seed, self.agent.updates)).generate_state(1, np.uint64)
         generator = torch.Generator(self.device).manual_seed(int(seed[0]))
@@ -378,7 +380,17 @@ class Experiment:
         returns = true_returns(
             lambda: self._lanes("evaluation", run.episodes, self.agent.updates), policy
         )
-        return {"return": float(np.mean(returns)), "returns": returns}
+        found: dict[str, Any] = {"return": float(np.mean(returns)), "returns": returns}
+        if isinstance(self.settings.game, Tabular) and not self._another_bed:
+            found["value"] = self._exact_value(self.settings.game)
+        return found
+
+    def _exact_value(self, game: Tabular) -> float:
+        """V(rho) of the policy under the true reward, by a linear system: without a limit of steps."""
+        with torch.no_grad():
+            states = torch.arange(self.bed.states, device=self.device)[:, None]
+            pi_sa = self.agent.network(states)[0].softmax(-1).cpu()
+        return float(tabular.Exact.of(game).value(pi_sa, self.settings.a2c.gamma))
 
     # State.
 

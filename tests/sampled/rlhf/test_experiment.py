@@ -37,6 +37,7 @@ from sampled.rlhf.settings import (
     as_printed,
     preset,
 )
+from sampled.rlhf.testbeds.tabular import Exact
 from tests.sampled.rlhf.games import Clock, clock_bed, zeros
 
 CPU = torch.device("cpu")
@@ -547,6 +548,19 @@ def test_evaluation_leaves_training_alone() -> None:
     first = experiment.evaluate()
     same(state(experiment), before)
     assert experiment.evaluate() == first
+
+
+def test_tables_are_evaluated_exactly() -> None:
+    """By value iteration of the policy, from the arrays of the table."""
+    experiment = prepared(small("drlhf"), 3)
+    exact = Exact.of(Tabular())
+    pi = experiment.agent.network(torch.arange(16)[:, None])[0].softmax(-1).detach()
+    v = torch.zeros(16).double()
+    for _ in range(4000):
+        q = exact.r_sa + 0.99 * exact.P_sat @ v
+        v = (pi * q).sum(1).where(~exact.terminal_s, 0.0)
+    # 0.99^4000 < 1e-17 is left out.
+    assert experiment.evaluate()["value"] == pytest.approx(float(exact.rho_s @ v), rel=1e-11)
 
 
 # Bad input.
