@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from reference.validation import Array
+from verify.audit.foreign import global_states
 from verify.audit.given import Given
 
 with warnings.catch_warnings():
@@ -68,8 +69,8 @@ class A2cGradient:
         model = self._model(problem, batch)
         self._set(model, parameters)
         seed = int(torch.randint(1 << 31, (), generator=generator))
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
+        # Actions come from PyTorch's global generator, the order within a batch from NumPy's.
+        with global_states(seed):
             model.env.seed(seed)
             model._last_obs = model.env.reset()
             model._last_episode_starts = np.ones(batch, dtype=bool)
