@@ -11,15 +11,17 @@ With the discount q of the estimator and its discounted rewards to go D_h = sum_
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from sampled.errors import InputError
 from sampled.trajectories import Trajectories
+from sampled.validation import finite, floating, number, one_dtype
 
 
+@runtime_checkable
 class Baseline(Protocol):
     """A baseline of every step."""
 
@@ -52,10 +54,19 @@ NO_BASELINE = NoBaseline()
 
 @dataclass(frozen=True)
 class Constant:
-    """The same undiscounted number for all steps."""
+    """The same undiscounted number for all steps.
+
+    Raises
+    ------
+    InputError
+        If it is no finite number.
+    """
 
     level: float
     batch: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        number("level", self.level)
 
     def __call__(self, trajectories: Trajectories, weight_h: Tensor, to_go_pnh: Tensor) -> Tensor:  # noqa: ARG002 - the contract's signature
         """q^h b."""
@@ -69,13 +80,28 @@ class StateValues:
     Attributes
     ----------
     values_ps : (P, S)
+
+    Raises
+    ------
+    InputError
+        If it is no table of finite numbers.
     """
 
     values_ps: Tensor
     batch: ClassVar[int] = 1
 
+    def __post_init__(self) -> None:
+        finite("values_ps", floating("values_ps", self.values_ps, axes=2))
+
     def __call__(self, trajectories: Trajectories, weight_h: Tensor, to_go_pnh: Tensor) -> Tensor:
-        """q^h v(s_h)."""
+        """q^h v(s_h).
+
+        Raises
+        ------
+        InputError
+            If the values have another dtype, shape or device than the problem.
+        """
+        one_dtype(values_ps=self.values_ps, earnings=to_go_pnh)
         values_pnh = trajectories.at_states(self.values_ps.detach())
         return weight_h * values_pnh[..., : to_go_pnh.shape[-1]]
 

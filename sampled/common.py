@@ -17,11 +17,10 @@ from torch import Tensor
 
 from sampled.errors import InputError
 from sampled.estimators.contract import Estimator
-from sampled.expectations import MonteCarlo, Pairs, Tally
-from sampled.laws import InverseCdf, SamplerKind
+from sampled.expectations import MonteCarlo, Pairs, Tally, enough
+from sampled.laws import InverseCdf, SamplerKind, sampler_kind
 from sampled.processes import Process
 from sampled.sources import Counter, Source
-from sampled.validation import whole
 
 
 class Recorded:
@@ -141,8 +140,8 @@ class CommonSamples:
     sampler: SamplerKind = InverseCdf
 
     def __post_init__(self) -> None:
-        if whole("n", self.n, low=1) < self.estimator.batch:
-            raise InputError(f"n is {self.n}; the estimator needs {self.estimator.batch} trajectories")
+        enough(self.estimator, self.n)
+        sampler_kind("sampler", self.sampler)
 
     def at(self, k: int, key_p: Tensor) -> CommonNumbers:
         """Return the mean of iteration k, whose words are those of the keys and k."""

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from sampled.errors import InputError
 from sampled.processes import Decision, Process
-from sampled.validation import floating, shaped
+from sampled.validation import floating, one_device, one_dtype, shaped
 
 
 @runtime_checkable
@@ -90,9 +90,11 @@ class Lookahead:
         Raises
         ------
         InputError
-            If v has another shape than the process' states.
+            If v has another shape than the process' states, another dtype or device.
         """
         moves_psjt, v_ps = process.dynamics.P_psjt, self.values_ps
+        one_device(values_ps=v_ps, dynamics=moves_psjt)
+        one_dtype(values_ps=v_ps, dynamics=moves_psjt)
         problems, n_states = moves_psjt.shape[:2]
         if tuple(v_ps.shape) not in ((problems, n_states), (1, n_states)):
             raise InputError(
@@ -109,9 +111,11 @@ def controlled(process: Process, q: ActionValues) -> Process:
     Raises
     ------
     InputError
-        If q has another shape.
+        If q has another shape, dtype or device.
     """
     q_psj = q(process).detach()
+    one_device(q_psj=q_psj, r_psj=process.r_psj)
+    one_dtype(q_psj=q_psj, r_psj=process.r_psj)
 
     def expected(decision: Decision) -> Decision:
         v = q_psj

@@ -120,11 +120,10 @@ def tensors(
     Raises
     ------
     InputError
-        If the problem is of another kind, has more batch axes, or has a part without a counterpart.
+        If the problem is of another kind, has more batch axes, or has a part without a counterpart, or
+        there is no such device or dtype.
     """
-    if dtype not in FLOATING:
-        raise InputError(f"dtype is {dtype}; it must be float32 or float64")
-    place = _Place(torch.device(device), dtype, sampler, _problems(problem))
+    place = _Place(_device(device), _dtype(dtype), sampler, _problems(problem))
     match problem:
         case mdp.Mdp() | games.ZeroSumGame():
             return place.task(problem)
@@ -157,9 +156,10 @@ def domain(
     Raises
     ------
     InputError
-        If the problem has no x, or its domain has no counterpart.
+        If the problem has no x, or its domain has no counterpart, or there is no such device or dtype.
     """
     given: Any = getattr(problem, "domain", None)
+    device, dtype = _device(device), _dtype(dtype)
 
     def tensor(array: Array) -> Tensor:
         return torch.tensor(array, dtype=dtype, device=device)
@@ -174,6 +174,22 @@ def domain(
         case "Simplices":
             return domains.Simplices()
     raise _no_counterpart("domain", given)
+
+
+def _device(device: torch.device | str) -> torch.device:
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise InputError(
+            f"device is {device!r}, which this PyTorch cannot use ({str(error).splitlines()[0]}): "
+            'name one that it has, such as "cpu"'
+        ) from error
+
+
+def _dtype(dtype: torch.dtype) -> torch.dtype:
+    if dtype not in FLOATING:
+        raise InputError(f"dtype is {dtype}; it must be float32 or float64: torch.float64")
+    return dtype
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,7 +26,7 @@ from sampled.horizons import Geometric
 from sampled.processes import Decision, Process
 from sampled.simulator import Dynamics
 from sampled.trajectories import INDEX, Trajectories
-from sampled.validation import whole
+from sampled.validation import provides, whole
 
 MOST = 1 << 24
 """More trajectories than this are not enumerated."""
@@ -65,6 +65,7 @@ def every_trajectory(dynamics: Dynamics, steps: int) -> Trajectories:
         torch.full((dynamics.problems, count), steps, device=dynamics.device),
         dynamics.terminal_ps,
         dynamics.n_actions,
+        cut=False,
     )
 
 
@@ -105,10 +106,19 @@ class Everything:
         If it couples trajectories, there must be one problem only.
     steps : int >= 1
         Those of the estimator; of a random horizon, the longest.
+
+    Raises
+    ------
+    InputError
+        If the estimator is none, or the steps no whole number.
     """
 
     estimator: Estimator
     steps: int
+
+    def __post_init__(self) -> None:
+        provides("estimator", self.estimator, Estimator)
+        whole("steps", self.steps, low=1)
 
     def at(self, k: int, key_p: Tensor) -> Self:  # noqa: ARG002 - the contract's signature
         """Itself, in every iteration."""
@@ -172,6 +182,7 @@ class Everything:
                 states_pnh=torch.cat([t.states_pnh for t in cut], 1),
                 actions_pnh=torch.cat([t.actions_pnh for t in cut], 1),
                 lengths_pn=torch.cat([t.lengths_pn for t in cut], 1),
+                cut=True,
             ),
             torch.cat([chance * weight_pn for chance in of_length], 1),
         )

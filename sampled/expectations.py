@@ -21,12 +21,12 @@ from torch import Tensor
 from sampled.errors import InputError
 from sampled.estimators.contract import Estimator
 from sampled.horizons import Fixed, Horizon
-from sampled.laws import Alias, RunningSums, Sampler, SamplerKind
+from sampled.laws import Alias, KnownSums, RunningSums, Sampler, SamplerKind, sampler_kind
 from sampled.processes import Decision, Process
 from sampled.simulator import Dynamics, rollouts
 from sampled.sources import Antithetic, Counter, Source
 from sampled.trajectories import Trajectories
-from sampled.validation import whole
+from sampled.validation import provides, whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,10 +68,31 @@ Term = tuple[float, Process]
 
 
 def combined(terms: Sequence[Term], mean: Expectation) -> Tensor:
-    """Sum of the values of processes, each times its coefficient; (P,)."""
+    """Sum of the values of processes, each times its coefficient; (P,).
+
+    Raises
+    ------
+    InputError
+        If there are none.
+    """
+    if not terms:
+        raise InputError("there are no terms to add up: give one pair (coefficient, process) at least")
     values = mean.values([process for _, process in terms])
     parts = [coefficient * value for (coefficient, _), value in zip(terms, values, strict=True)]
     return torch.stack(parts).sum(0)
+
+
+def enough(estimator: Estimator, n: int) -> None:
+    """Check that N trajectories are enough for an estimator.
+
+    Raises
+    ------
+    InputError
+        If it is none, or N is less than it needs.
+    """
+    provides("estimator", estimator, Estimator)
+    if whole("n", n, low=1) < estimator.batch:
+        raise InputError(f"n is {n}; the estimator needs {estimator.batch} trajectories")
 
 
 @dataclass(eq=False)
@@ -126,8 +147,8 @@ class MonteCarlo:
     tally: Tally = field(default_factory=Tally)
 
     def __post_init__(self) -> None:
-        if whole("n", self.n, low=1) < self.estimator.batch:
-            raise InputError(f"n is {self.n}; the estimator needs {self.estimator.batch} trajectories")
+        enough(self.estimator, self.n)
+        sampler_kind("sampler", self.sampler)
         if self.estimator.batch > 1 and isinstance(self.source, Antithetic):
             raise InputError(
                 "the estimator couples trajectories, of which antithetic words make dependent pairs, so "
@@ -241,12 +262,14 @@ class Samples:
     sampler: SamplerKind = RunningSums
 
     def __post_init__(self) -> None:
-        if whole("n", self.n, low=1) < self.estimator.batch:
-            raise InputError(f"n is {self.n}; the estimator needs {self.estimator.batch} trajectories")
+        enough(self.estimator, self.n)
+        sampler_kind("sampler", self.sampler)
 
     def at(self, k: int, key_p: Tensor) -> MonteCarlo:
         """Return the mean of iteration k, whose words are those of the keys and k."""
-        return MonteCarlo(self.estimator, self.n, Counter(key_p, k), self.sampler, self.shared)
+        # Algorithms check their policies when they start.
+        sampler = KnownSums if self.sampler is RunningSums else self.sampler
+        return MonteCarlo(self.estimator, self.n, Counter(key_p, k), sampler, self.shared)
 
 
 def draw(
@@ -290,8 +313,16 @@ def draws(
     Raises
     ------
     InputError
-        As :func:`draw`.
+        As :func:`draw`; also if there are none, or their dynamics differ.
     """
+    if not processes:
+        raise InputError("there are no processes to draw from: give one at least")
+    motions = {_motion(process) for process in processes}
+    if len(motions) > 1:
+        raise InputError(
+            f"the processes follow {len(motions)} different dynamics; only those with the same are "
+            "drawn together: draw the others by themselves"
+        )
     later = _samplers([process.decision for process in processes], sampler)
     first = None
     if any(process.first is not process.decision for process in processes):

@@ -69,11 +69,25 @@ class Sampler(Protocol):
 
 
 class SamplerKind(Protocol):
-    """Builds a sampler: the classes :class:`InverseCdf` and :class:`Alias`."""
+    """Builds a sampler: :class:`InverseCdf`, :class:`Alias`, :class:`RunningSums`."""
 
     def of(self, p_rk: Tensor, name: str = "p") -> Sampler:
         """Build it from probabilities (..., K), whose leading axes together number the rows."""
         ...
+
+
+def sampler_kind(name: str, value: object) -> None:
+    """Check that a value builds samplers.
+
+    Raises
+    ------
+    InputError
+        If it does not.
+    """
+    if not callable(getattr(value, "of", None)):
+        raise InputError(
+            f"{name} is {value!r}; it must build samplers: give a class of sampled.laws, such as Alias"
+        )
 
 
 def weights(p_k: Tensor, name: str = "p", *, bits: int = BITS) -> Tensor:
@@ -151,11 +165,24 @@ class InverseCdf:
 
 
 class RunningSums:
-    """Builds an inverse CDF from rows that are known to be distributions, in four operations.
+    """Builds an inverse CDF in four operations, apart from the check.
 
-    With S_i = p_1 + ... + p_i as float64 rounds it, c_i is the whole part of 2^b S_i / S_K.  Nothing is
-    read on the host, and an impossible outcome is still never drawn: its S_i is the one before.  The
-    law misses p by K + 1 roundings of float64 at most, where that of :func:`weights` misses it by none.
+    With S_i = p_1 + ... + p_i as float64 rounds it, c_i is the whole part of 2^b S_i / S_K.  An
+    impossible outcome is still never drawn: its S_i is the one before.  The law misses p by K + 1
+    roundings of float64 at most, where that of :func:`weights` misses it by none.
+    """
+
+    @classmethod
+    def of(cls, p_rk: Tensor, name: str = "p") -> InverseCdf:
+        """Build from probabilities (..., K); raises as :func:`weights`."""
+        return KnownSums.of(distributions(name, floating(name, p_rk).detach()))
+
+
+class KnownSums:
+    """:class:`RunningSums` of rows that are known to be distributions, with nothing read on the host.
+
+    For the steps of an algorithm, whose policies were checked when it started and are the values of
+    maps onto distributions since.
     """
 
     @classmethod

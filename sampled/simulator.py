@@ -27,7 +27,7 @@ from torch import Tensor
 
 from sampled.errors import InputError
 from sampled.horizons import Fixed, Horizon
-from sampled.laws import Alias, Sampler, SamplerKind
+from sampled.laws import Alias, Sampler, SamplerKind, sampler_kind
 from sampled.sources import Source
 from sampled.trajectories import INDEX, Trajectories
 from sampled.validation import finite, floating, one_device, one_dtype, shaped, whole
@@ -93,6 +93,7 @@ class Dynamics:
             If a shape is another, a row is not a distribution, or dtypes or devices are mixed.
         """
         floating("P_psjt", P_psjt)
+        sampler_kind("sampler", sampler)
         if P_psjt.ndim < 4 or P_psjt.shape[1] != P_psjt.shape[-1] or 0 in P_psjt.shape:
             raise InputError(
                 f"P_psjt has shape {tuple(P_psjt.shape)}; its axes are (problem, state, actions of each "
@@ -212,7 +213,7 @@ def rollout(
     ------
     InputError
         If the policy is for another number of states, problems or actions, or the parts are on
-        several devices.
+        several devices or of another kind.
     """
     return rollouts(dynamics, policy, horizon, n, source)[0]
 
@@ -250,6 +251,7 @@ def rollouts(
         As :func:`rollout`.
     """
     n = whole("n", n, low=1)
+    _check_kinds(policy, horizon, source)
     start = policy if first is None else first
     _check_parts(dynamics, policy, source, walks)
     if first is not None:
@@ -309,6 +311,16 @@ def rollouts(
 def _per_problem(steps_hm: Tensor, walks: int, problems: int) -> tuple[Tensor, ...]:
     """View (H, W P N) as W times (P, N, H)."""
     return steps_hm.view(steps_hm.shape[0], walks, problems, -1).permute(1, 2, 3, 0).unbind()
+
+
+def _check_kinds(policy: object, horizon: object, source: object) -> None:
+    """Refuse what is easily taken for the right thing."""
+    if isinstance(policy, Tensor):
+        raise InputError("policy is a tensor; it must be a list of samplers: [Alias.of(policy)]")
+    if isinstance(horizon, int | float):
+        raise InputError(f"horizon is {horizon!r}; it must be a Horizon: such as Fixed({horizon!r})")
+    if isinstance(source, torch.Generator):
+        raise InputError("source is a generator; it must be a Source: such as Independent(generator)")
 
 
 def _check_parts(dynamics: Dynamics, policy: Sequence[Sampler], source: Source, walks: int = 1) -> None:

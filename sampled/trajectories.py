@@ -206,8 +206,10 @@ class Trajectories:
         Raises
         ------
         InputError
-            If the table has another shape or device.
+            If the table has another shape or device, or there is no such player.
         """
+        if not 0 <= player < len(self.n_actions):
+            raise InputError(f"player is {player!r}; there are {len(self.n_actions)}, counted from 0")
         n = self.n_actions[player]
         self._fits("table_psa", table_psa, (self.problems, self.n_states, n))
         return self._read(table_psa, self._own_rows_hm[player])

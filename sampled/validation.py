@@ -64,6 +64,8 @@ def finite(name: str, value: Tensor) -> Tensor:
     InputError
         If it has some.
     """
+    if value.is_meta:  # it holds no values
+        return value
     # A sum is finite only if all its terms are: one reduction, whatever the size.
     if not math.isfinite(float(value.detach().sum())) and not torch.isfinite(value).all():
         where = first(~torch.isfinite(value))

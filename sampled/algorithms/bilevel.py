@@ -17,8 +17,8 @@ from sampled.maps import PolicyMap, SoftmaxPolicy
 from sampled.objectives import incentive_design, reward_shaping, rlhf, stackelberg
 from sampled.objectives.contract import Objective
 from sampled.problems import Family, IncentiveDesign, RewardShaping, Rlhf, StackelbergGame
-from sampled.processes import Lower
-from sampled.validation import finite, floating, instance, provides, several
+from sampled.processes import Lower, leader_policy
+from sampled.validation import distributions, finite, floating, instance, provides, several
 
 ProblemT = TypeVar("ProblemT", bound=Lower)
 
@@ -135,7 +135,7 @@ class Bilevel(Generic[ProblemT]):
         Raises
         ------
         InputError
-            If it is of another one.
+            If it is of another one, or in another dtype or on another device.
         """
         instance("state", state, State)
         problems = self.like_ps.shape[0]
@@ -148,6 +148,7 @@ class Bilevel(Generic[ProblemT]):
                     f"{name} has shape {tuple(part.shape)} and the problem {wanted[name]}: use a state "
                     "of this algorithm's start"
                 )
+            _alike(name, part, self.like_ps)
         return state
 
     def start(self, key_p: Tensor, x: Tensor | None, y: tuple[Tensor, ...] | None) -> State:
@@ -156,7 +157,8 @@ class Bilevel(Generic[ProblemT]):
         Raises
         ------
         InputError
-            If a part has another shape, dtype or device than the problem, or lies outside its domain.
+            If a part has another shape, dtype or device than the problem, or lies outside its domain,
+            or a policy is no distribution.
         """
         like_ps, problems = self.like_ps, self.like_ps.shape[0]
         if x is None:
@@ -170,6 +172,12 @@ class Bilevel(Generic[ProblemT]):
             _member(f"y[{i}]", part, (problems, *size), m.domain, like_ps)
             for i, (part, size, m) in enumerate(zip(y, self.sizes, self.policy_maps, strict=True))
         )
+        # The samplers of an iteration trust what they are given.
+        for i, pi_psa in enumerate(self.policies(y)):
+            distributions(f"policies[{i}]", pi_psa)
+        if isinstance(self.problem, StackelbergGame):
+            distributions("pi_x", leader_policy(self.problem, x))
+        instance("key_p", key_p, Tensor)
         return State(0, x, y, (), (), key_p, torch.zeros_like(key_p))
 
 
@@ -177,16 +185,20 @@ def _member(name: str, value: Tensor, shape: tuple[int, ...], domain: Domain, li
     floating(name, value)
     if tuple(value.shape) != shape:
         raise InputError(f"{name} has shape {tuple(value.shape)}; it must be {shape}: one per problem")
-    if (value.dtype, value.device) != (like.dtype, like.device):
-        raise InputError(
-            f"{name} is {value.dtype} on {value.device} and the problem {like.dtype} on {like.device}: "
-            f"convert {name} with .to(...)"
-        )
+    _alike(name, value, like)
     value = finite(name, value.detach())
     allowed = 64 * torch.finfo(value.dtype).eps * (1.0 + value.abs())
     if ((domain.project(value) - value).abs() > allowed).any():
         raise InputError(f"{name} lies outside its domain {domain}: project it first")
     return value
+
+
+def _alike(name: str, value: Tensor, like: Tensor) -> None:
+    if (value.dtype, value.device) != (like.dtype, like.device):
+        raise InputError(
+            f"{name} is {value.dtype} on {value.device} and the problem {like.dtype} on {like.device}: "
+            f"convert {name} with .to(...)"
+        )
 
 
 def _rho(problem: Lower) -> Tensor:

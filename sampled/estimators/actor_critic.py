@@ -19,12 +19,11 @@ import torch
 from torch import Tensor
 
 from sampled.critics import Critic, Linear, Tabular
-from sampled.errors import InputError
 from sampled.estimators.contract import Estimator, EstimatorKind, Target, of_steps, powers
 from sampled.horizons import Fixed
 from sampled.processes import Process
 from sampled.trajectories import Trajectories
-from sampled.validation import provides
+from sampled.validation import number, one_dtype, provides
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +55,7 @@ class ActorCritic:
     def __post_init__(self) -> None:
         Fixed(self.steps)
         provides("critic", self.critic, Critic)
-        if not 0.0 <= self.trace <= 1.0:
-            raise InputError(f"trace is {self.trace!r}; lambda must be in [0, 1]")
+        number("trace", self.trace, low=0.0, high=1.0)
 
     @property
     def critic_ps(self) -> Tensor:
@@ -101,6 +99,7 @@ class ActorCritic:
         return replace(self, critic=self.critic.learned(trajectories, gain_pnh, step))
 
     def _advantages(self, trajectories: Trajectories, earned_pnh: Tensor, gamma: float) -> Tensor:
+        one_dtype(critic_ps=self.critic_ps, earnings=earned_pnh)
         value_pnh = trajectories.at_states(self.critic_ps)
         delta_pnh = earned_pnh.detach() + gamma * value_pnh[..., 1:] - value_pnh[..., :-1]
         decay_kh = _decay(gamma * self.trace, delta_pnh)

@@ -165,8 +165,13 @@ def of_steps(trajectories: Trajectories, steps: int) -> None:
     Raises
     ------
     InputError
-        If it is another.
+        If it is another, or lengths are random.
     """
+    if trajectories.cut:
+        raise InputError(
+            f"the trajectories may end before the {steps} steps of the estimator's target: draw them "
+            "with the estimator's own horizon, or say cut=False if none does"
+        )
     if trajectories.horizon != steps:
         raise InputError(
             f"the trajectories have {trajectories.horizon} steps; the estimator's target has {steps}: "

@@ -37,7 +37,7 @@ class ControlVariate:
     Raises
     ------
     InputError
-        If H is not a whole number >= 1, or q none.
+        If H is not a whole number >= 1, or q or the baseline none.
     """
 
     steps: int
@@ -47,6 +47,7 @@ class ControlVariate:
     def __post_init__(self) -> None:
         Fixed(self.steps)
         provides("q", self.q, ActionValues)
+        provides("baseline", self.baseline, Baseline)
 
     @property
     def target(self) -> Target:

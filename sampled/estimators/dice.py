@@ -28,6 +28,7 @@ from sampled.estimators.contract import (
 from sampled.horizons import Fixed
 from sampled.processes import Process
 from sampled.trajectories import Trajectories
+from sampled.validation import provides
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Dice:
     Raises
     ------
     InputError
-        If H is not a whole number >= 1.
+        If H is not a whole number >= 1, or the baseline none.
     """
 
     steps: int
@@ -52,6 +53,7 @@ class Dice:
 
     def __post_init__(self) -> None:
         Fixed(self.steps)
+        provides("baseline", self.baseline, Baseline)
 
     @property
     def target(self) -> Target:

@@ -17,6 +17,7 @@ from sampled.estimators.contract import Estimator, EstimatorKind, Target, of_ste
 from sampled.horizons import Fixed
 from sampled.processes import Process
 from sampled.trajectories import Trajectories
+from sampled.validation import provides
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Gpomdp:
     Raises
     ------
     InputError
-        If H is not a whole number >= 1.
+        If H is not a whole number >= 1, or the baseline none.
     """
 
     steps: int
@@ -40,6 +41,7 @@ class Gpomdp:
 
     def __post_init__(self) -> None:
         Fixed(self.steps)
+        provides("baseline", self.baseline, Baseline)
 
     @property
     def target(self) -> Target:

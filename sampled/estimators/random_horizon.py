@@ -21,6 +21,7 @@ from sampled.estimators.contract import Estimator, EstimatorKind, Target, reward
 from sampled.horizons import Geometric
 from sampled.processes import Process
 from sampled.trajectories import Trajectories
+from sampled.validation import provides
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class RandomHorizon:
     Raises
     ------
     InputError
-        If kappa is outside [0, 1).
+        If kappa is outside [0, 1), or the baseline none.
     """
 
     continuation: float
@@ -44,6 +45,7 @@ class RandomHorizon:
 
     def __post_init__(self) -> None:
         Geometric(self.continuation)
+        provides("baseline", self.baseline, Baseline)
 
     @property
     def target(self) -> Target:
@@ -66,12 +68,17 @@ class RandomHorizon:
         Raises
         ------
         InputError
-            If kappa is below the process' gamma.
+            If kappa is below the process' gamma, or the trajectories have one fixed length.
         """
         if self.continuation < process.gamma:
             raise InputError(
                 f"continuation is {self.continuation!r} and gamma {process.gamma!r}; the weights of "
                 "late steps must not grow: continue with probability gamma or more"
+            )
+        if not trajectories.cut:
+            raise InputError(
+                f"the trajectories have {trajectories.horizon} steps each; the estimator's target is "
+                "the infinite sum: draw them with the estimator's own horizon"
             )
         rate = process.gamma / self.continuation if process.gamma else 0.0
         return reward_to_go(trajectories, process, rate, self.baseline)

@@ -18,6 +18,7 @@ from sampled.estimators.contract import Estimator, EstimatorKind, Target, discou
 from sampled.horizons import Fixed
 from sampled.processes import Process
 from sampled.trajectories import Trajectories
+from sampled.validation import provides
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Reinforce:
     Raises
     ------
     InputError
-        If H is not a whole number >= 1.
+        If H is not a whole number >= 1, or the baseline none.
     """
 
     steps: int
@@ -42,6 +43,7 @@ class Reinforce:
 
     def __post_init__(self) -> None:
         Fixed(self.steps)
+        provides("baseline", self.baseline, Baseline)
 
     @property
     def target(self) -> Target:

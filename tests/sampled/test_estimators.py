@@ -408,7 +408,8 @@ def test_nothing_is_read_on_the_host() -> None:
         batch.n_actions,
     )
     for estimator in settings(3, TWO.values_ps.to("meta")).values():
-        surrogate = estimator.surrogate(away, meta)
+        lengths_vary = not isinstance(estimator.horizon, Fixed)
+        surrogate = estimator.surrogate(replace(away, cut=lengths_vary), meta)
         assert surrogate.device.type == "meta"
         torch.autograd.grad(surrogate.sum(), [pi, bonus, r, moves])
 
@@ -438,7 +439,15 @@ def test_bad_input() -> None:
         MonteCarlo(Gpomdp(2, LeaveOneOut()), 1, Independent(torch.Generator()))
     with pytest.raises(InputError, match=r"continuation is 0.5 and gamma 0.6"):
         RandomHorizon(0.5).surrogate(batch, process)
-    with pytest.raises(InputError, match=r"trace is 1.5"):
+    with pytest.raises(
+        InputError, match="have 2 steps each; the estimator's target is the infinite sum"
+    ):
+        RandomHorizon(0.9).surrogate(batch, process)
+    ragged = draw(process, Geometric(0.6), 1, Independent(torch.Generator().manual_seed(0)))
+    for estimator in (Gpomdp(ragged.horizon), ActorCritic(ragged.horizon, Tabular(TWO.values_ps))):
+        with pytest.raises(InputError, match=r"may end before the .* steps of the estimator's target"):
+            estimator.surrogate(ragged, process)
+    with pytest.raises(InputError, match=r"trace is 1\.5; it must be >= 0 and <= 1"):
         ActorCritic(3, Tabular(TWO.values_ps), trace=1.5)
     with pytest.raises(InputError, match="critic is Tensor; it must be a Critic"):
         ActorCritic(3, TWO.values_ps)  # type: ignore[arg-type] # what is checked
