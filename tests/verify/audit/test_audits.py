@@ -12,9 +12,19 @@ import pytest
 import torch
 
 from reference.errors import InputError
+from reference.evaluated import Evaluated
 from reference.evaluation import evaluate, parameter_policy_gradient, value_gradient_x
 from reference.policies import SoftmaxPolicy
-from reference.truncated import FOREVER, Truncation
+from reference.truncated import (
+    FOREVER,
+    Truncation,
+    truncated_bellman_penalty,
+    truncated_designer_loss,
+    truncated_leader_loss,
+    truncated_nikaido_isoda,
+    truncated_original_loss,
+    truncated_value_penalty,
+)
 from sampled.baselines import LeaveOneOut, StateValues
 from sampled.conversion import tensors
 from sampled.critics import Tabular
@@ -66,6 +76,42 @@ def test_the_terms_add_up(name: str) -> None:
         total = total + flat(term.blocks, made.shapes)
         size = size + np.abs(flat(term.blocks, made.shapes))
     assert (np.abs(total - made.declared) <= (len(split.terms) + 2) * EPS * size + 1e-300).all()
+
+
+DIRECT: dict[str, Callable[..., Evaluated]] = {
+    "value_penalty.general.approximate": truncated_value_penalty,
+    "bellman_penalty.slow.approximate": truncated_bellman_penalty,
+    "bellman_penalty.stackelberg": truncated_bellman_penalty,
+    "nikaido_isoda.game.approximate": lambda p, x, *pairs: truncated_nikaido_isoda(
+        p, x, pairs[:2], pairs[2:4], pairs[4]
+    ),
+    "leader_loss.stackelberg": truncated_leader_loss,
+    "original_loss.shaping": truncated_original_loss,
+    "designer_loss.design": truncated_designer_loss,
+}
+
+
+@pytest.mark.parametrize("name", DIRECT)
+def test_what_is_declared_is_the_truncated_quantity(name: str) -> None:
+    """Walk by walk, with the exact values of each, against the quantity's own closed form."""
+    made = LISTED[name].build()
+    quantity, setting = (
+        QUANTITIES[name.split(".", maxsplit=1)[0]],
+        default_problems()[name.split(".")[1]],
+    )
+    exact, near = builtin.companions_of(quantity, setting)
+    used = near if name.endswith("approximate") else exact
+    maps = [SoftmaxPolicy((y.shape[0], y.shape[1])) for y in setting.logits]
+    policies = [soft(y) for soft, y in zip(maps, setting.logits, strict=True)]
+    found = DIRECT[name](setting.problem, setting.x, *policies, *used, Truncation(builtin.STEPS))
+    parts = [found.grad_x] if quantity.moves_x else []
+    parts += [
+        soft.pullback(y, g) for soft, y, g in zip(maps, setting.logits, found.grad_policies, strict=True)
+    ]
+    for block, part in zip(made.shapes, parts, strict=True):
+        scale = float(np.abs(made.decomposition.wanted[block]).max()) + 1.0
+        assert np.abs(made.decomposition.declared[block] - part).max() <= 1e4 * EPS * scale
+        assert np.abs(made.decomposition.wanted[block] - part).max() > 1e-4 * np.abs(part).max()
 
 
 def test_the_wanted_gradient_is_the_closed_form() -> None:
