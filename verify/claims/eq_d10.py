@@ -34,13 +34,12 @@ import numpy as np
 from reference.domains import Box
 from reference.optimality import policy_iteration
 from reference.penalties.nikaido_isoda import PENALTY
-from reference.problems.parametrizations import FixedKernel, LinearReward
 from reference.problems.zero_sum_game import GameFamily
-from reference.regularizers import Quadratic
 from reference.validation import Array
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof
 from verify.claims.exact.gram import Space, follows
 from verify.claims.trials.instances import DRAWS, generator_of, simplex, sparse
+from verify.claims.trials.one_state_games import one_state, smoothness
 from verify.claims.trials.search import evolved
 from verify.contract import Context
 from verify.crosscheck.tolerances import UNIT
@@ -57,28 +56,6 @@ def triangle() -> None:
     error = space.square(Ax - Bx) + space.square(B1) + space.square(A2)
     known = [(1, space.square(t * Ax + Bx)), (1, t * t * space.square(A2)), (1, space.square(B1))]
     follows("the triangle inequality", t * (1 + t) * A + (1 + t) * B - t * error, known)
-
-
-def one_state(features_xab: Array, offset_ab: Array, tau: float, box: Box) -> GameFamily:
-    """A batch of games with one state at gamma = 0; features (Z, d, A, B), offset (Z, A, B)."""
-    reward = LinearReward(features_xab[:, :, None], offset_ab[:, None], box, batch_axes=1)
-    batch, _, n, m = features_xab.shape
-    kernel = FixedKernel(np.ones((batch, 1, n * m, 1)))
-    return GameFamily(reward, kernel, 0.0, np.ones((batch, 1)), tau, Quadratic(), Quadratic())
-
-
-def smoothness(features_xab: Array, offset_ab: Array, tau: float, box: Box) -> Array:
-    """L_v of each of these games: the largest second derivative, at vertices."""
-    d = features_xab.shape[1]
-    signs = np.stack(np.meshgrid(*[[0.0, 1.0]] * d, indexing="ij"), axis=-1).reshape(-1, d)
-    corners = box.low + signs * (box.high - box.low)
-    r = offset_ab[:, None] + np.einsum("cx,zxab->zcab", corners, features_xab)
-    R = np.linalg.norm(r, ord=2, axis=(-2, -1)).max(axis=1)
-    m1 = np.linalg.norm(np.einsum("zxab->zbxa", features_xab), ord=2, axis=(-2, -1)).max(axis=1)
-    m2 = np.linalg.norm(np.einsum("zxab->zaxb", features_xab), ord=2, axis=(-2, -1)).max(axis=1)
-    zero, level = np.zeros_like(R), np.full_like(R, tau)
-    blocks = np.array([[zero, m1, m2], [m1, level, R], [m2, R, level]])
-    return np.asarray(np.linalg.eigvalsh(np.moveaxis(blocks, -1, 0))[:, -1])
 
 
 Pair = tuple[Array, Array]

@@ -35,23 +35,20 @@ from typing import Any
 import numpy as np
 from flint import fmpq
 
-from reference.constants import bounds, nikaido_isoda_smoothness, value_smoothness
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation, Trials
 from verify.claims.exact import dominance, facts, smoothness
 from verify.claims.trials.gaming import (
-    GamePair,
-    GamePoint,
     OneStateGamePair,
     contrary,
+    from_data,
     game_pairs,
     one_state_game,
     pennies,
+    responses,
 )
 from verify.claims.trials.instances import DRAWS, generator_of
-from verify.claims.trials.lipschitz import Measured, joined
 from verify.contract import Context
-from verify.crosscheck.tolerances import at_optimum, joint_scale
 
 
 def exactly(pair: OneStateGamePair) -> Margin:
@@ -61,43 +58,6 @@ def exactly(pair: OneStateGamePair) -> Margin:
     smooth = game.smoothness
     bound = 2.0 * smooth * float(np.hypot(1.0, smooth / game.tau)) * pair.apart
     return Margin(change.norm, bound, change.error, str(game))
-
-
-def gradient(point: GamePoint) -> Measured:
-    """grad psi."""
-    first, second = point.responses
-    low = point.from_start(point.evaluate(point.pi_sa, second.pi_sa))
-    high = point.from_start(point.evaluate(first.pi_sa, point.pi_sb))
-    drift = Measured(np.zeros(0), point.drift(first) + point.drift(second))
-    return joined(high[0] - low[0], -low[1], high[2], drift)
-
-
-def from_data(pair: GamePair) -> Iterator[Margin]:
-    """The change of grad psi, with L_v and with either L_pi from the data of the family."""
-    change = gradient(pair.first) - gradient(pair.second)
-    given = bounds(pair.first.family)
-    smooth = value_smoothness(given)
-    from_values = 2.0 * smooth * float(np.hypot(1.0, given.n_states * smooth / given.tau))
-    for constant in (from_values, nikaido_isoda_smoothness(given)):
-        yield Margin(change.norm, constant * pair.apart, change.error, pair.name)
-
-
-def responses(pair: GamePair, states: float = 1.0, modulus: float = 1.0) -> Margin:
-    """tau |d|^2 / |S| <= the mixed difference of player 1's value from the uniform distribution."""
-    first, second = pair.first, pair.second
-    n_states, tau = first.game.n_states, first.game.tau
-    a, b = first.responses[0].pi_sa, second.responses[0].pi_sa
-    mixed, error = 0.0, 0.0
-    for point, own, other in ((first, a, b), (second, b, a)):
-        for sign, pi_sa in ((1.0, own), (-1.0, other)):
-            evaluation = point.evaluate(pi_sa, point.pi_sb)
-            mixed += sign * float(evaluation.v_s.mean())
-            error += joint_scale(evaluation).value_error
-        # A best response that is off by row loses its square; and it changes d.
-        best = at_optimum(point.responses[0])
-        error += 2.0 * tau * best.row * (float(np.linalg.norm(a - b)) + best.row) + best.value
-    left = modulus * tau * float(((a - b) ** 2).sum()) / n_states**states
-    return Margin(left, mixed, error, f"best responses, {pair.name}")
 
 
 def trials(context: Context) -> Iterator[Margin]:

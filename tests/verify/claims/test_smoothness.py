@@ -20,7 +20,7 @@ from reference.problems.parametrizations import FixedKernel, UserMap
 from reference.problems.zero_sum_game import GameFamily
 from reference.regularizers import Quadratic
 from tests.derivatives import derivative
-from verify.claims import eq_c21, exact, lemma_10_bellman, lemma_15, lemma_20
+from verify.claims import eq_c21, exact, lemma_10_bellman, lemma_20
 from verify.claims.contract import CertificateError, Claim
 from verify.claims.exact import smoothness
 from verify.claims.judge import judge
@@ -30,6 +30,7 @@ from verify.claims.trials.gaming import (
     OneStateGame,
     contrary,
     game_pairs,
+    gradient,
     one_state_game,
     pennies,
 )
@@ -273,7 +274,7 @@ def test_points_of_games_agree_with_the_penalty() -> None:
         whole = nikaido_isoda.PENALTY.exact(point.family, point.x, (point.pi_sa, point.pi_sb))
         flats = [part - part.mean(axis=1, keepdims=True) for part in whole.grad_policies]
         expected = np.concatenate([whole.grad_x.ravel(), *(flat.ravel() for flat in flats)])
-        found = lemma_15.gradient(point)
+        found = gradient(point)
         assert np.abs(found.vector - expected).max() <= 1e-11 * (1.0 + np.abs(expected).max())
 
 

@@ -72,3 +72,32 @@ class Flipping:
     def policy(self, mdp: Mdp, state: Array) -> Array:  # noqa: ARG002 - the contract's signature
         """The policy of the state."""
         return state[..., :3]
+
+
+@dataclass(frozen=True, eq=False)
+class Leaning:
+    """The optimal policy, mixed with a given one.
+
+    Attributes
+    ----------
+    share : (B,)
+        Weight of the given one.
+    target_sa : (B, S, A)
+    """
+
+    share: Array
+    target_sa: Array
+
+    def start(self, mdp: Mdp, pi_sa: Array) -> Array:  # noqa: ARG002 - the contract's signature
+        """The policy."""
+        return pi_sa
+
+    def improve(self, mdp: Mdp, state: Array) -> Array:  # noqa: ARG002 - the contract's signature
+        """Solve, and lean."""
+        best_sa = policy_iteration(mdp).unique_policy()
+        share = self.share[:, None, None]
+        return np.asarray((1.0 - share) * best_sa + share * self.target_sa)
+
+    def policy(self, mdp: Mdp, state: Array) -> Array:  # noqa: ARG002 - the contract's signature
+        """The state itself."""
+        return state

@@ -16,6 +16,7 @@ from functools import cached_property
 
 import numpy as np
 
+from reference.constants import bounds, nikaido_isoda_smoothness, value_smoothness
 from reference.domains import project_to_simplex
 from reference.evaluation import JointEvaluation, evaluate_joint
 from reference.optimality import Optimum, policy_iteration
@@ -27,6 +28,7 @@ from reference.problems.general_position import (
 from reference.problems.zero_sum_game import GameFamily, ZeroSumGame
 from reference.regularizers import Quadratic
 from reference.validation import Array
+from verify.claims.contract import Margin
 from verify.claims.trials.instances import DRAWS, generator_of, sparse
 from verify.claims.trials.lipschitz import Measured, joined, tangential
 from verify.contract import Context
@@ -342,3 +344,43 @@ def both(*parts: Measured) -> Measured:
     """Rows side by side; the error is that of each row."""
     vector = np.concatenate([part.vector for part in parts], axis=-1)
     return Measured(vector, joined(*parts).error)
+
+
+# What Lemma 15 says of pairs of points.
+
+
+def gradient(point: GamePoint) -> Measured:
+    """grad psi."""
+    first, second = point.responses
+    low = point.from_start(point.evaluate(point.pi_sa, second.pi_sa))
+    high = point.from_start(point.evaluate(first.pi_sa, point.pi_sb))
+    drift = Measured(np.zeros(0), point.drift(first) + point.drift(second))
+    return joined(high[0] - low[0], -low[1], high[2], drift)
+
+
+def from_data(pair: GamePair) -> Iterator[Margin]:
+    """The change of grad psi, with L_v and with either L_pi from the data of the family."""
+    change = gradient(pair.first) - gradient(pair.second)
+    given = bounds(pair.first.family)
+    smooth = value_smoothness(given)
+    from_values = 2.0 * smooth * float(np.hypot(1.0, given.n_states * smooth / given.tau))
+    for constant in (from_values, nikaido_isoda_smoothness(given)):
+        yield Margin(change.norm, constant * pair.apart, change.error, pair.name)
+
+
+def responses(pair: GamePair, states: float = 1.0, modulus: float = 1.0) -> Margin:
+    """tau |d|^2 / |S| <= the mixed difference of player 1's value from the uniform distribution."""
+    first, second = pair.first, pair.second
+    n_states, tau = first.game.n_states, first.game.tau
+    a, b = first.responses[0].pi_sa, second.responses[0].pi_sa
+    mixed, error = 0.0, 0.0
+    for point, own, other in ((first, a, b), (second, b, a)):
+        for sign, pi_sa in ((1.0, own), (-1.0, other)):
+            evaluation = point.evaluate(pi_sa, point.pi_sb)
+            mixed += sign * float(evaluation.v_s.mean())
+            error += joint_scale(evaluation).value_error
+        # A best response that is off by row loses its square; and it changes d.
+        best = at_optimum(point.responses[0])
+        error += 2.0 * tau * best.row * (float(np.linalg.norm(a - b)) + best.row) + best.value
+    left = modulus * tau * float(((a - b) ** 2).sum()) / n_states**states
+    return Margin(left, mixed, error, f"best responses, {pair.name}")
