@@ -98,17 +98,18 @@ def audit(
     if folder is None:
         result = run(made, demand, seed)
     else:
-        determinants = {"seed": seed, "demand": repr(demand), "target": repr((target, steps, batch))}
+        asked = (setting.name, target, steps, discounted, trace, batch, reach)
+        determinants = {"seed": seed, "demand": repr(demand), "target": repr(asked)}
         result = resumable(made, demand, seed, folder, determinants)
-    if result.verdict is Verdict.BIASED and not ours and not batch_dependent:
-        call = foreign.Call(estimator, setting, made.shapes)
-        pairs = min(16 * result.progress.calls, 1 << 12)
-        foreign.of_batch(call, made, seed, batch, pairs)
     found = entry(result, place=place, expected=expected)
     if folder is not None:
         files.write(folder / f"{name}.svg", svg(found))
         files.write(folder / f"{name}.json", dumps({"entry": found}))
         (folder / f"{name}.state.json").unlink(missing_ok=True)
+    if result.verdict is Verdict.BIASED and not ours and not batch_dependent:
+        call = foreign.Call(estimator, setting, made.shapes)
+        pairs = min(16 * result.progress.calls, 1 << 12)
+        foreign.of_batch(call, made, seed, batch, pairs)
     return Audited(result, found)
 
 

@@ -13,8 +13,8 @@ STYLE: Any = {
     "axes.axisbelow": True,
     "grid.alpha": 0.3,
 }
-WIDTH, HEIGHT = 3.6, 4.6
-"""Of one block's panels, in inches."""
+WIDTH, HEIGHT, MARGIN = 3.4, 4.6, 0.75
+"""Of one block's panels and of the margin on the left, in inches."""
 
 
 def svg(audit: Entry) -> str:
@@ -28,9 +28,14 @@ def svg(audit: Entry) -> str:
 
     with mpl.rc_context(STYLE):
         blocks = audit["blocks"]
-        figure = Figure(figsize=(WIDTH * len(blocks), HEIGHT), layout="constrained")
+        width = WIDTH * len(blocks) + MARGIN
+        figure = Figure(figsize=(width, HEIGHT))
         FigureCanvasSVG(figure)
         panels = figure.subplots(2, len(blocks), sharex="col", squeeze=False)
+        # Margins by hand: a layout engine would draw everything several times.
+        figure.subplots_adjust(
+            left=MARGIN / width, right=1.0 - 0.15 / width, bottom=0.1, top=0.88, hspace=0.08, wspace=0.2
+        )
         figure.suptitle(f"{audit['title']}: {audit['verdict']}", fontsize=9)
         for k, block in enumerate(blocks):
             _along(panels[0][k], block, first=k == 0)
@@ -67,6 +72,7 @@ def _bound(panel: Any, block: Entry, audit: Entry, *, first: bool) -> None:
     panel.axhline(allowed, color="black", linewidth=0.8, linestyle=":", label="epsilon")
     panel.set_xscale("log")
     panel.set_yscale("log")
+    panel.minorticks_off()
     panel.set_xlabel("estimates")
     if first:
         panel.set_ylabel(f"{norm} bias / declared norm")

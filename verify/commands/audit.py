@@ -224,7 +224,10 @@ def _bounded_memory() -> None:
         for line in Path("/proc/meminfo").read_text().splitlines()
     }
     own = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (own + free["MemAvailable"], -1))
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    allowed = own + free["MemAvailable"]
+    allowed = allowed if most == resource.RLIM_INFINITY else min(allowed, most)
+    resource.setrlimit(resource.RLIMIT_AS, (allowed, most))
 
 
 def _faults(seeds: int, seed: int, jobs: int, out: Path) -> None:
