@@ -53,7 +53,7 @@ class AtariCopy:
         self._settings = settings
         self._ale_py, self._cv2 = _modules()
         self._rom = _rom(settings.game)
-        self._begin(0)
+        self._ale: Any = None  # loading a game takes a while: not before there is a seed
 
     def _begin(self, seed: int) -> None:
         s = self._settings
@@ -63,8 +63,8 @@ class AtariCopy:
         self._ale.setFloat("repeat_action_probability", s.sticky)
         self._ale.setInt("max_num_frames_per_episode", s.max_frames)
         self._ale.loadROM(self._rom)
-        full = self._ale.getLegalActionSet() if s.full_actions else self._ale.getMinimalActionSet()
-        self.actions = list(full)
+        every = self._ale.getLegalActionSet() if s.full_actions else self._ale.getMinimalActionSet()
+        self.actions = list(every)
         self._no_ops = np.random.default_rng(seed)
         height, width = self._ale.getScreenDims()
         self._screens = np.zeros((2, height, width), dtype=np.uint8)
@@ -77,6 +77,8 @@ class AtariCopy:
     def reset(self) -> Bytes:
         """Begin an episode, idle for up to ``no_ops`` frames."""
         s = self._settings
+        if self._ale is None:
+            self._begin(0)
         if not (s.life_ends_episode and self._lives > 0 and not self._ale.game_over()):
             self._ale.reset_game()
             idle = int(self._no_ops.integers(s.no_ops + 1)) if s.no_ops else 0
@@ -104,6 +106,8 @@ class AtariCopy:
                 ale.getScreenGrayscale(self._screens[s.frame_skip - 1 - i])
             if ale.game_over():
                 break
+        if s.frame_skip == 1:  # there is no second screen to look at
+            self._screens[1] = self._screens[0]
         lost = s.life_ends_episode and ale.lives() < self._lives
         self._lives = ale.lives()
         terminated = bool(ale.game_over(with_truncation=False)) or lost
@@ -128,6 +132,8 @@ class AtariCopy:
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go on from a snapshot."""
+        if self._ale is None:
+            self._begin(0)
         state = self._ale_py.ALEState(snapshot["emulator"].numpy().tobytes())
         self._ale.restoreState(state)
         self._screens = snapshot["screens"].numpy().copy()
@@ -143,7 +149,9 @@ def testbed(settings: Atari) -> Testbed:
     InputError
         If the emulator is not installed, or has no such game.
     """
-    actions = len(AtariCopy(settings).actions)
+    some = AtariCopy(settings)
+    some.seed(0)
+    actions = len(some.actions)
     size = settings.size
     return Testbed(
         lambda lanes: Copies([AtariCopy(settings) for _ in range(lanes)]),

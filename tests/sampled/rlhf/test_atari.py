@@ -23,9 +23,9 @@ def reduced(game: str) -> Settings:
         found,
         game=replace(found.game, max_frames=480),
         run=replace(found.run, updates=5, log_every=1, evaluate_every=5, episodes=2, checkpoint_every=2),
-        a2c=replace(found.a2c, workers=3),
+        a2c=replace(found.a2c, workers=2),
         preferences=replace(
-            found.preferences, initial_pairs=8, pairs_per_epoch=4, window=WINDOW[game], ties=Ties.HALF
+            found.preferences, initial_pairs=12, pairs_per_epoch=3, window=WINDOW[game], ties=Ties.HALF
         ),
         reward=replace(found.reward, warmup_epochs=2, epoch_every=2, micro_batch=4),
         pbrl=replace(found.pbrl, penalty_lanes=2, upper_batch=2),
@@ -49,10 +49,10 @@ def test_the_pipeline(game: str, method: str, tmp_path: Path) -> None:
     assert finished.finished
     lines = [json.loads(line) for line in (tmp_path / records.METRICS).read_text().splitlines()]
     assert len(lines[-1]["returns"]) == 2
-    assert lines[-1]["steps"] == 5 * 3 * 5
+    assert lines[-1]["steps"] == 5 * 2 * 5
     if finished.learned:
         assert finished.model.epochs == 2 + 2
         kept = finished.buffer.pairs(torch.arange(len(finished.buffer)))
-        assert kept.first.frame_nf.shape == (8 + 2 * 4, 25 + 3, 1, 84, 84)
+        assert kept.first.frame_nf.shape == (12 + 2 * 3, 25 + 3, 1, 84, 84)
         assert kept.first.frame_nf.dtype == torch.uint8
-        assert finished.queries == 16
+        assert finished.queries == 18

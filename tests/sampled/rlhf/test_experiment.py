@@ -256,7 +256,7 @@ def test_between_labels_the_true_reward_may_be_anything(
     monkeypatch.setattr(Lying, "lie", -1e6)
     lied_to.update()
     lied_to.update()
-    for name in ("agent", "model", "buffer"):
+    for name in ("agent", "model", "buffer", *(("companion",) if method == "derived" else ())):
         same(state(honest)[name], state(lied_to)[name], name)
     assert min(lied_to.lanes.finished) < -1e6  # it did show another one
 
@@ -433,6 +433,9 @@ def test_the_predictors_gradient_as_derived(companion: str) -> None:
 
         settings = replace(settings, pbrl=replace(settings.pbrl, companion=Companion.CURRENT))
     experiment = prepared(settings, 3)
+    if companion == "separate":  # so different that it takes other actions by the same draws
+        with torch.no_grad():
+            experiment.companion.network.get_parameter("policy.weight")[2] += 3.0
     copy = loaded(settings, experiment)
     # The same draws in the same order as in an update.
     copy._collect(4)
@@ -444,6 +447,7 @@ def test_the_predictors_gradient_as_derived(companion: str) -> None:
     if companion == "separate":
         copy.hat_starts.reset()
         hat = copy.hat_starts.play(copy.companion.sampler(copy.streams["hat"]), 8)
+        assert (hat.action_nh == 2).double().mean() > 0.8
         u = torch.rand(3 * 3, generator=copy.streams["penalty"], dtype=torch.float64)
         gamma, lam = settings.a2c.gamma, settings.pbrl.penalty_weight
         penalty = discounted_sum(copy, hat, gamma, u) - discounted_sum(copy, own, gamma, u)

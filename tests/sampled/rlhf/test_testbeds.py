@@ -188,10 +188,12 @@ def test_the_defaults_that_differ() -> None:
     settings = Atari()
     assert (settings.sticky, settings.frame_skip, settings.no_ops) == (0.25, 4, 30)
     assert (settings.life_ends_episode, settings.fire_reset, settings.full_actions) == (False,) * 3
-    copy = atari.AtariCopy(settings)
+    copy, every = atari.AtariCopy(settings), atari.AtariCopy(Atari(full_actions=True))
+    for some in (copy, every):
+        some.seed(0)
     assert copy._ale.getFloat("repeat_action_probability") == 0.25
     assert copy._ale.getInt("max_num_frames_per_episode") == 108_000
-    assert len(atari.AtariCopy(Atari(full_actions=True)).actions) == 18
+    assert len(every.actions) == 18
 
 
 @pytest.mark.parametrize("game", GAMES)
@@ -205,6 +207,38 @@ def test_the_emulator_goes_on_from_a_snapshot(game: str) -> None:
         first.step(some)
     second.restore(first.snapshot())
     same_story(first, second, actions(bed.actions, 2, 90))
+
+
+def test_every_snapshot_of_the_emulator_is_whole() -> None:
+    """Also where a limit of frames cuts a step short, so that older screens are seen."""
+    bed = atari.testbed(Atari(max_frames=57, no_ops=9))
+    first, second = bed.make(3), bed.make(3)
+    first.reset(seed=1)
+    cut = 0
+    for some in actions(bed.actions, 3, 40):
+        second.restore(first.snapshot())
+        one, other = first.step(some), second.step(some)
+        for a, b in zip(one[:4], other[:4], strict=True):
+            np.testing.assert_array_equal(a, b)
+        for n in np.flatnonzero(one[3]):
+            cut += 1
+            np.testing.assert_array_equal(one[4]["final_obs"][n], other[4]["final_obs"][n])
+    assert cut > 3
+
+
+def test_single_frames_are_not_mixed_with_older_ones() -> None:
+    """With no frame skipped a step shows the last screen alone."""
+    import cv2
+
+    lanes = atari.testbed(raw(frame_skip=1)).make(1)
+    assert isinstance(lanes, Copies)
+    copy = lanes.copies[0]
+    assert isinstance(copy, atari.AtariCopy)
+    lanes.reset(seed=0)
+    for some in actions(18, 1, 80):
+        frame = lanes.step(some)[0][0, 0]
+        screen = copy._ale.getScreenGrayscale()
+        np.testing.assert_array_equal(frame, cv2.resize(screen, (84, 84), interpolation=cv2.INTER_AREA))
 
 
 def test_episodes_are_truncated_at_the_limit_of_frames() -> None:
