@@ -9,6 +9,9 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from sampled.errors import InputError
+from sampled.validation import entry, finite, first, floating, number, one_device, one_dtype, shaped
+
 
 @runtime_checkable
 class Domain(Protocol):
@@ -35,10 +38,28 @@ class Box:
     Attributes
     ----------
     low, high : (*shape)
+
+    Raises
+    ------
+    InputError
+        If they do not fit each other, or some ``low`` exceeds ``high``.
     """
 
     low: Tensor
     high: Tensor
+
+    def __post_init__(self) -> None:
+        low, high = floating("low", self.low), floating("high", self.high)
+        one_device(low=low, high=high)
+        one_dtype(low=low, high=high)
+        shaped("high", high, "those of low", tuple(low.shape))
+        crossed = ~(low <= high)
+        if crossed.any():
+            at = first(crossed)
+            raise InputError(
+                f"{entry('low', at)} is {float(low[at])} and {entry('high', at)} {float(high[at])}; a "
+                "box needs low <= high: exchange the two"
+            )
 
     def project(self, x: Tensor) -> Tensor:
         """Clip every entry."""
@@ -53,10 +74,19 @@ class Ball:
     ----------
     centre : (*shape)
     radius : float
+
+    Raises
+    ------
+    InputError
+        If the centre is not finite, or the radius not positive.
     """
 
     centre: Tensor
     radius: float
+
+    def __post_init__(self) -> None:
+        finite("centre", floating("centre", self.centre))
+        number("radius", self.radius, low=0.0, open_low=True)
 
     def project(self, x: Tensor) -> Tensor:
         """Pull a point outside radially to the sphere."""

@@ -30,17 +30,51 @@ from torch.autograd.function import once_differentiable
 
 from sampled.domains import Domain, Euclidean, Simplices
 from sampled.errors import InputError
-from sampled.validation import entry, finite, first
+from sampled.validation import (
+    entry,
+    finite,
+    first,
+    floating,
+    fraction,
+    number,
+    one_device,
+    one_dtype,
+    shaped,
+)
 
 Array = npt.NDArray[np.float64]
 
 
+@runtime_checkable
 class DifferentiableMap(Protocol):
     """A map from parameters to a table of each problem."""
 
     def __call__(self, x: Tensor) -> Tensor:
         """Table (P, ...) at x (P, ...)."""
         ...
+
+
+def _tables(**tables: Tensor) -> None:
+    """Check tables of finite numbers, alike in dtype and device."""
+    for name, table in tables.items():
+        finite(name, floating(name, table))
+    one_device(**tables)
+    one_dtype(**tables)
+
+
+def _same_end(name: str, features: Tensor, offset_name: str, offset: Tensor) -> None:
+    """Check that features (P, *shape of x, *table) are of the tables (P, *table) of an offset."""
+    axes = offset.ndim - 1
+    if (
+        features.shape[:1] != offset.shape[:1]
+        or features.shape[features.ndim - axes :] != offset.shape[1:]
+    ):
+        raise InputError(
+            f"{name} has shape {tuple(features.shape)} and {offset_name} {tuple(offset.shape)}; the "
+            "first axis and the last ones must be the same: put those of x between"
+        )
+    one_device(**{name: features, offset_name: offset})
+    one_dtype(**{name: features, offset_name: offset})
 
 
 def _combined(x: Tensor, features: Tensor, parameter_axes: int) -> Tensor:
@@ -135,9 +169,17 @@ class FixedReward:
     Attributes
     ----------
     r_psa : (P, S, A) or (P, S, A, B)
+
+    Raises
+    ------
+    InputError
+        If it is no table of finite numbers.
     """
 
     r_psa: Tensor
+
+    def __post_init__(self) -> None:
+        _tables(r_psa=self.r_psa)
 
     def __call__(self, x: Tensor) -> Tensor:  # noqa: ARG002 - the contract's signature
         """Return the reward."""
@@ -152,10 +194,19 @@ class LinearReward:
     ----------
     features_pisa : (P, *shape of x, S, A) or (P, *shape of x, S, A, B)
     offset_psa : (P, S, A) or (P, S, A, B)
+
+    Raises
+    ------
+    InputError
+        If the two are no tables of finite numbers that fit each other.
     """
 
     features_pisa: Tensor
     offset_psa: Tensor
+
+    def __post_init__(self) -> None:
+        _tables(features_pisa=self.features_pisa, offset_psa=self.offset_psa)
+        _same_end("features_pisa", self.features_pisa, "offset_psa", self.offset_psa)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Weighted sum of the features."""
@@ -172,10 +223,19 @@ class BoundedIncentive:
     r_psa : (P, S, A) or (P, S, A, B)
     scale : float
         The bound c.
+
+    Raises
+    ------
+    InputError
+        If a number is not finite.
     """
 
     r_psa: Tensor
     scale: float
+
+    def __post_init__(self) -> None:
+        _tables(r_psa=self.r_psa)
+        number("scale", self.scale)
 
     def __call__(self, x: Tensor) -> Tensor:
         """r + c sigmoid(x)."""
@@ -191,11 +251,22 @@ class PotentialShaping:
     r_psa : (P, S, A)
     P_psat : (P, S, A, S)
     gamma : float
+
+    Raises
+    ------
+    InputError
+        If the two are no tables of finite numbers that fit each other, or gamma is outside [0, 1).
     """
 
     r_psa: Tensor
     P_psat: Tensor
     gamma: float
+
+    def __post_init__(self) -> None:
+        _tables(r_psa=self.r_psa, P_psat=self.P_psat)
+        full = (*self.r_psa.shape, *self.r_psa.shape[1:2])
+        shaped("P_psat", self.P_psat, "(problem, state, action, next state)", full)
+        fraction("gamma", self.gamma, "the shaping is discounted")
 
     def __call__(self, x: Tensor) -> Tensor:
         """Shaped reward."""
@@ -213,9 +284,17 @@ class FixedKernel:
     Attributes
     ----------
     P_psjt : (P, S, J, S)
+
+    Raises
+    ------
+    InputError
+        If it is no table of finite numbers.
     """
 
     P_psjt: Tensor
+
+    def __post_init__(self) -> None:
+        _tables(P_psjt=self.P_psjt)
 
     def __call__(self, x: Tensor) -> Tensor:  # noqa: ARG002 - the contract's signature
         """Return the kernel."""
@@ -231,10 +310,22 @@ class SoftmaxKernel:
     logits_psjt : (P, S, J, S)
         ``-inf`` makes a transition impossible for every x.
     features_pisjt : (P, *shape of x, S, J, S)
+
+    Raises
+    ------
+    InputError
+        If the two are no tables that fit each other, a feature is not finite, or a row of logits gives
+        no distribution.
     """
 
     logits_psjt: Tensor
     features_pisjt: Tensor
+
+    def __post_init__(self) -> None:
+        floating("logits_psjt", self.logits_psjt)
+        _tables(features_pisjt=self.features_pisjt)
+        _same_end("features_pisjt", self.features_pisjt, "logits_psjt", self.logits_psjt)
+        finite("the largest logits of logits_psjt", self.logits_psjt.amax(-1))
 
     def __call__(self, x: Tensor) -> Tensor:
         """Softmax of the logits."""
@@ -262,6 +353,11 @@ class UserMap:
     value : x -> array
     vjp : (x, gradient in the value) -> gradient in x
 
+    Raises
+    ------
+    InputError
+        If one is no function.
+
     See Also
     --------
     reference.problems.parametrizations.check_pullback : holds the two to each other.
@@ -269,6 +365,11 @@ class UserMap:
 
     value: ArrayFunction
     vjp: Pullback
+
+    def __post_init__(self) -> None:
+        for name in ("value", "vjp"):
+            if not callable(getattr(self, name)):
+                raise InputError(f"{name} is {getattr(self, name)!r}; it must be a function of arrays")
 
     def __call__(self, x: Tensor) -> Tensor:
         """The user's value at each x.

@@ -11,12 +11,15 @@ with 0 log 0 = 0.  Policies are (P, S, A), values (P, S); companions have the ax
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from sampled.validation import finite, floating, provides
 
+
+@runtime_checkable
 class Regularizer(Protocol):
     """A convex function of each state's distribution."""
 
@@ -48,9 +51,17 @@ class KLDivergence:
     ----------
     log_reference_psa : (P, S, A)
         log m.
+
+    Raises
+    ------
+    InputError
+        If it is no table of finite numbers.
     """
 
     log_reference_psa: Tensor
+
+    def __post_init__(self) -> None:
+        finite("log_reference_psa", floating("log_reference_psa", self.log_reference_psa, axes=3))
 
     def value(self, pi_psa: Tensor) -> Tensor:
         """Zero at the reference, positive elsewhere."""
@@ -74,10 +85,19 @@ class Weighted:
     ----------
     base : Regularizer
     weight_ps : (P, S)
+
+    Raises
+    ------
+    InputError
+        If the base is no regulariser, or the weights no table of finite numbers.
     """
 
     base: Regularizer
     weight_ps: Tensor
+
+    def __post_init__(self) -> None:
+        provides("base", self.base, Regularizer)
+        finite("weight_ps", floating("weight_ps", self.weight_ps, axes=2))
 
     def value(self, pi_psa: Tensor) -> Tensor:
         """w(s) h_s(p)."""

@@ -74,6 +74,7 @@ class Dynamics:
         *,
         dtype: torch.dtype | None = None,
         sampler: SamplerKind = Alias,
+        start: Sampler | None = None,
     ) -> Self:
         """Build dynamics, without terminal states, from probabilities.
 
@@ -86,6 +87,8 @@ class Dynamics:
             In which to keep the probabilities; the samplers are built from what is given.
         sampler : SamplerKind
             Of start and transitions.
+        start : Sampler, optional
+            That of rho, if it was built before.
 
         Raises
         ------
@@ -104,7 +107,8 @@ class Dynamics:
         shaped("rho_ps", floating("rho_ps", rho_ps), "(problem, state)", (problems, n_states))
         one_device(P_psjt=P_psjt, rho_ps=rho_ps)
         one_dtype(P_psjt=P_psjt, rho_ps=rho_ps)
-        kernel, start = sampler.of(P_psjt, "P_psjt"), sampler.of(rho_ps, "rho_ps")
+        kernel = sampler.of(P_psjt, "P_psjt")
+        start = sampler.of(rho_ps, "rho_ps") if start is None else start
         joint = P_psjt.reshape(problems, n_states, prod(n_actions), n_states)
         stays = joint.diagonal(dim1=1, dim2=3) != 0.0  # (P, J, S)
         absorbing = (((joint != 0.0).sum(-1) == 1) & stays.transpose(1, 2)).all(-1)

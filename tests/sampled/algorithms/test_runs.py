@@ -172,9 +172,9 @@ def test_what_an_iteration_reads_on_the_host(name: str) -> None:
         with Transfers() as counter:
             algorithm.step(state)
         counts.append(counter.count)
-    # One read of each of x, y and the companions; of x and of the reward where a family is entered,
-    # at x as a number and as a variable.
-    assert counts == [{"independent": 2, "nikaido-isoda": 5 + 4}.get(name, 3)] * 2
+    # One read of each of x, y and the companions; of x, and of the reward as a part of the dynamics and
+    # of the task, where a family is entered, at x as a number and as a variable.
+    assert counts == [{"independent": 2, "nikaido-isoda": 5 + 6}.get(name, 3)] * 2
 
 
 def test_schedules_and_carried_companions_count() -> None:
