@@ -1,20 +1,30 @@
-r"""Assumption 2: which of its parts Lemma 8 needs.
+r"""Assumption 2: what its part (b) is for, and which parts Lemma 8 needs.
 
 ::
 
-    printed   (not claimed by the paper)  Lemma 8 without tau > 0, or without (a)
+    printed   (proof of Lemma 8, (C.6))  under Assumption 2 the optimal policy alone maximises
+              Q^pi(s, a), for every (s, a):       Q^pi(s, a) < Q*(s, a)  for every other pi
+    meant     the same for gamma > 0 and product classes, with a bound: for h strongly convex with
+              modulus m and n(t) = sum_{k>=1} gamma^k P(s_k = t | s, a, pi),
+
+              sum_t n(t) (tau m / 2) |pi(t) - pi*(t)|^2  <=  Q*(s, a) - Q^pi(s, a)
     proved    Lemma 8 without (b), on chains that are not irreducible, and without rho > 0
 
-tau > 0: one state, gamma = 0, rewards (x, -x): v(x) = -|x|.  (a): rewards (|x|, 0) at tau = 1 give
+Part (b) allows gamma = 0, where Q^pi = r for all policies: every one maximises it, and the step of the
+proof fails, though not the lemma.
 
-    p(x, e_1) = 1/4 - |x|/2 + x^2/4    for |x| <= 1.
+Derivation of the bound.  Q* - Q^pi = gamma P (V* - V^pi), V* - V^pi = (1 - gamma P_pi)^{-1} b, where
+what pi loses in one step, b(t), is at least (tau m / 2) |pi(t) - pi*(t)|^2 on product classes.
+Irreducibility under pi makes every n(t) positive.  Attained by the quadratic with optima inside the
+simplices.
 
-(b): the derivation of Lemma 8 nowhere uses it.  The trials here are of chains that are *not*
+Lemma 8 itself nowhere uses (b): see its derivation.  Its trials here are of chains that are *not*
 irreducible: closed classes, absorbing and transient states, deterministic transitions, and starts that
-leave out states; every premise but (b), and rho > 0, is met.
+leave out states; every premise but (b), and rho > 0, is met.  Policies in states that are not reached
+from (s, a) do not matter then, so that maximisers of Q^pi(s, a) are not unique.  That is all that fails.
 
-Without irreducibility the maximisers of Q^pi(s, a) are not unique, since policies in states that are not
-reached from (s, a) do not matter.  That is all that fails: a step of the printed proof.
+The other parts are needed.  tau > 0: one state, gamma = 0, rewards (x, -x): v(x) = -|x|.  (a): rewards
+(|x|, 0) at tau = 1 give p(x, e_1) = 1/4 - |x|/2 + x^2/4 for |x| <= 1.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,24 +33,29 @@ from typing import Any
 import numpy as np
 from flint import fmpq
 
+from reference.evaluation import evaluate
 from reference.optimality import policy_iteration
 from reference.problems.general_position import general_point, general_regularizers, linear_family
 from reference.problems.hard_cases import reducible_chain, unreachable_state
 from reference.problems.mdp import Mdp, MdpFamily
+from reference.regularizers import Quadratic
 from reference.validation import Array
 from verify.claims import exact
-from verify.claims.contract import Claim, Fault, Form, Margin, Refutation
+from verify.claims.contract import Claim, Fault, Form, Margin, Refutation, Trials
 from verify.claims.exact.bellman import best_of_two, net, one_sided_slope
 from verify.claims.trials.gradients import (
     Site,
     bellman_parts,
     best_tolerance,
+    equal,
     held,
     mean_q_slopes,
 )
-from verify.claims.trials.instances import DRAWS, generator_of, sparse
+from verify.claims.trials.instances import DRAWS, Instance, corners, generator_of, sparse
 from verify.claims.trials.premises import irreducible
 from verify.contract import Context, Level
+from verify.crosscheck.tolerances import at_optimum, scale_of
+from verify.oracles.rational import nearest
 
 
 def reducible_mdp(generator: np.random.Generator) -> Mdp:
@@ -112,7 +127,76 @@ def own_policy(site: Site[MdpFamily], best_sa: Array) -> Array:  # noqa: ARG001 
     return site.pi_sa
 
 
-def refute_tau(content: dict[str, Any]) -> None:
+# Part (b) and uniqueness.
+
+
+def looking_ahead(context: Context) -> Iterator[Instance]:
+    """Irreducible MDPs with tau > 0 and gamma > 0; in some the optimum is inside the simplices."""
+    for instance in corners(context, "assumption_02"):
+        mdp = instance.mdp
+        if mdp.tau > 0.0 and mdp.gamma > 0.0 and irreducible(mdp.P_sat):
+            yield instance
+    generator = generator_of(context, "assumption_02 inside")
+    for _ in range(DRAWS[context.level] // 2):
+        n = int(generator.integers(1, 5))
+        P_sat = sparse(generator, (n, 2, n), 1.0)
+        r_sa, rho_s = generator.uniform(-0.2, 0.2, (n, 2)), sparse(generator, (n,), 1.0)
+        mdp = Mdp(P_sat, r_sa, float(generator.choice([0.1, 0.5])), rho_s, 1.0, Quadratic())
+        yield Instance("optimum inside", mdp, sparse(generator, (n, 2), 1.0))
+
+
+def lead(instance: Instance, share: float = 1.0, *, first: float | None = None) -> Margin:
+    """The bound at the (s, a) where it is tightest; ``first`` replaces gamma for the first step."""
+    mdp, pi_sa = instance.mdp, instance.pi_sa
+    best, own, scale = policy_iteration(mdp), evaluate(mdp, pi_sa), scale_of(evaluate(mdp, pi_sa))
+    discount = mdp.gamma if first is None else first
+    reached_ks = own.visits(discount * mdp.P_sat.reshape(-1, mdp.n_states))
+    distances_s = ((pi_sa - best.pi_sa) ** 2).sum(axis=1)
+    modulus = share * mdp.tau * mdp.regularizer.strong_convexity / 2.0
+    lhs_k = modulus * reached_ks @ distances_s
+    rhs_k = (best.q_sa - own.q_sa).ravel()
+    k = int((lhs_k - rhs_k).argmax())
+    # Rows of the optimum are off by policy_error, of points at most 2 apart; n is at most the horizon.
+    rounding = at_optimum(best).value + float(np.max(best.error)) + scale.q_error + scale.value_error
+    moved = 4.0 * scale.horizon * float(np.max(best.policy_error)) + 2.0 * scale.visits_error(1.0)
+    return Margin(float(lhs_k[k]), float(rhs_k[k]), 2.0 * rounding + modulus * moved, instance.name)
+
+
+def meant_trials(context: Context) -> Iterator[Margin]:
+    """The bound on all instances."""
+    for instance in looking_ahead(context):
+        yield lead(instance)
+
+
+def one_percent(context: Context) -> Iterator[Margin]:
+    """The bound 1% larger."""
+    for instance in looking_ahead(context):
+        yield lead(instance, 1.01)
+
+
+def undiscounted_arrival(context: Context) -> Iterator[Margin]:
+    """The first step is not discounted."""
+    for instance in looking_ahead(context):
+        yield lead(instance, first=1.0)
+
+
+def refute_myopic(content: dict[str, Any]) -> None:
+    """At gamma = 0 a policy that is not optimal has the optimal one's Q, exactly."""
+    mdp = exact.ExactMdp.parse(content["mdp"], content["tau"])
+    exact.require(mdp.gamma == 0 and mdp.tau > 0, "gamma must be 0, and tau positive")
+    own_sa, optimal_sa = exact.policy(content["pi"]), exact.policy(content["optimal"])
+    mdp.require_optimal(optimal_sa)
+    exact.greater("pi is not optimal", mdp.start_value(optimal_sa), mdp.start_value(own_sa))
+    q, q_best = (mdp.action_values(pi_sa)[0, 0] for pi_sa in (own_sa, optimal_sa))
+    exact.same("Q at pi", q, content["lhs"])
+    exact.same("Q at the optimal policy", q_best, content["rhs"])
+    exact.require(q >= q_best, "Q at pi is smaller")
+
+
+# Other parts dropped.
+
+
+def verify_tau(content: dict[str, Any]) -> None:
     """At tau = 0, v has different slopes at 0 from the right and from the left."""
     rewards, tau = exact.fractions(content["reward_slope"]), exact.fraction(content["tau"])
     exact.require(tau == 0, "the certificate is about tau = 0")
@@ -123,7 +207,7 @@ def refute_tau(content: dict[str, Any]) -> None:
     _kink(content, "v", v)
 
 
-def refute_rewards(content: dict[str, Any]) -> None:
+def verify_rewards(content: dict[str, Any]) -> None:
     """With a reward |x|, p has different slopes at 0 from the right and from the left."""
     tau, y_a = exact.fraction(content["tau"]), exact.fractions(content["policy"])
     exact.require(tau > 0, "tau must be positive")
@@ -143,15 +227,36 @@ def _kink(content: dict[str, Any], name: str, function: Callable[[fmpq], fmpq]) 
     exact.require(right != left, f"{name} is differentiable")
 
 
+def dropped(certificate: str, verify: Callable[[dict[str, Any]], None]) -> Trials:
+    """The two slopes of a recorded kink, which a gradient would make equal."""
+
+    def trials(context: Context) -> Iterator[Margin]:  # noqa: ARG001 - the contract's signature
+        content = exact.load(certificate)
+        verify(content)
+        right, left = (nearest(exact.fraction(content[side])) for side in ("lhs", "rhs"))
+        yield equal(right, left, 0.0, content["statement"])
+
+    return trials
+
+
+MAXIMISER = r"Q^\pi(s,a)<Q^{\pi_y^*(x)}(s,a)\quad\forall\pi\ne\pi_y^*(x)"
+
 CLAIM = Claim(
     number="Assumption 2",
-    title="which parts Lemma 8 needs",
-    premise="tabular policies; the parts of the assumption that are not dropped",
+    title="what (b) is for, and which parts Lemma 8 needs",
+    premise="Assumption 2: tau > 0, Q^pi continuously differentiable in x, and gamma = 0 or irreducible "
+    "chains; tabular policies; for the last form the parts that are not dropped",
     printed=Form(
-        words="Not claimed by the paper: that Lemma 8 holds without tau > 0, or without the continuous "
-        "differentiability of Q in x.",
-        formula=r"\nabla_xp(x,y)\text{ exists without }\tau>0\text{, or without 2(a)}",
-        refutations=(Refutation("A02_tau", refute_tau), Refutation("A02_reward", refute_rewards)),
+        words="(C.6): the optimal policy is the only one that maximises Q^pi(s, a), for every (s, a).",
+        formula=MAXIMISER,
+        refutations=(Refutation("A02_myopic", refute_myopic),),
+    ),
+    meant=Form(
+        words="The same for gamma > 0, where the policies of the states may be chosen independently: "
+        "others fall short by their squared distances in the states that are reached later.",
+        formula=MAXIMISER + r",\quad Q^*(s,a)-Q^\pi(s,a)\ge\sum_{k\ge1}\gamma^k\mathbb E\bigl["
+        r"\tfrac{\tau m}2\|\pi(s_k)-\pi^*(s_k)\|^2\big|s,a,\pi\bigr],\quad\gamma>0",
+        trials=meant_trials,
     ),
     proved=Form(
         words="Lemma 8 holds without irreducibility, and without positive start probabilities.",
@@ -159,15 +264,27 @@ CLAIM = Claim(
         trials=trials_with(the_optimum),
     ),
     faults=(
+        Fault("one_percent", "the bound is 1% larger", one_percent),
+        Fault("undiscounted_arrival", "the first step is not discounted", undiscounted_arrival),
         Fault(
             "under_own_policy",
             "the gradient of Q is taken at pi_y, not at the optimal policy",
             trials_with(own_policy),
         ),
+        Fault(
+            "without_tau",
+            "Lemma 8 without tau > 0: v = -|x|",
+            dropped("A02_tau", verify_tau),
+        ),
+        Fault(
+            "without_2a",
+            "Lemma 8 without 2(a): rewards (|x|, 0), and p has a kink",
+            dropped("A02_reward", verify_rewards),
+        ),
     ),
     inherits=("Lemma 8",),
     remark="A suspicion that was checked and cleared: dropping irreducibility breaks a step of the "
-    "printed proof, but not the lemma.",
+    "printed proof, but not the lemma.  At gamma = 0, which (b) allows, the same step fails.",
     tried="Each premise dropped in turn: tau = 0 and rewards with a kink break Lemma 8; reducible "
-    "chains, among the corners, break nothing.",
+    "chains, among the corners, break nothing.  gamma = 0 breaks the uniqueness that (b) is for.",
 )

@@ -2,16 +2,26 @@ r"""Assumption 6: when the value of a game is continuously differentiable in the
 
 ::
 
-    printed   (not claimed by the paper)  tau > 0 and C^1 rewards and transitions are enough
-    proved    with h of both players C^1 on the simplex, V(rho) is continuously differentiable in
-              (x, pi_1, pi_2), vertices included: with visits u from rho and joint action values Q,
+    printed   (below it, by Lemma 21)  if h is smooth with bounded slopes, rewards are bounded and
+              V(rho) is smooth in x, uniformly in the policies, then V(rho) is continuously
+              differentiable in (x, pi_1, pi_2)
+    proved    with h of both players C^1 on the simplex and C^1 rewards and transitions V(rho) is so,
+              vertices included: with visits u from rho and joint action values Q,
 
               grad_pi1 V = u(s) ( E_b Q(s,.,b) - tau grad h(pi_1(s)) )
               grad_pi2 V = u(s) ( E_a Q(s,a,.) + tau grad h(pi_2(s)) )
               grad_x   V = sum u(s) pi_1 pi_2 ( grad r + gamma sum_t grad P V(t) )
 
-Negative entropy refutes the first: one state, gamma = 0, r = 0, tau = 1, one action for player 2.  At
-the vertex (0, 1) of player 1, the quotient of V = -h towards the other vertex with step e = 2^-k is
+Derivation of the first.  At a fixed x, V(rho) is a rational function of the policies and their h, with
+second slopes that are bounded over all x, since rewards are.  Let the policies move by t d: the
+quotients of V(rho) are continuous in x and tend to its slope uniformly as t -> 0, so the slopes in the
+policies are continuous in (x, pi).  The gradients in x are equi-Lipschitz in x, and V(rho) is continuous
+in the policies; where functions with equi-Lipschitz gradients converge, so do the gradients.  (Lemma 21
+claims more, and that is refuted; for this its premises are enough.)
+
+tau > 0 and C^1 rewards and transitions are not: negative entropy, one state, gamma = 0, r = 0, tau = 1,
+one action for player 2.  At the vertex (0, 1) of player 1, the quotient of V = -h towards the other
+vertex with step e = 2^-k is
 
     - ( e ln e + (1 - e) ln(1 - e) ) / e  >=  -ln e  =  k ln 2  >=  k / 2,
 
@@ -42,13 +52,14 @@ from reference.problems.zero_sum_game import GameFamily
 from reference.regularizers import Quadratic, Weighted
 from reference.validation import Array
 from verify.claims import exact
-from verify.claims.contract import Claim, Fault, Form, Margin, Refutation
+from verify.claims.contract import Claim, Fault, Form, Margin
 from verify.claims.trials.gradients import slope, told_apart
 from verify.claims.trials.instances import DRAWS, generator_of, sparse
 from verify.contract import Context
 from verify.crosscheck.tolerances import UNIT, Scale, joint_scale, x_gradient
 from verify.oracles import definitions as primitive
 from verify.oracles.arithmetic import Arithmetic, Native
+from verify.oracles.rational import nearest
 
 Charge = Callable[[JointEvaluation], tuple[Array, Array]]
 """evaluation -> what the players' own regularisers add to their slopes, (S, A) and (S, B)."""
@@ -190,7 +201,7 @@ def matching_pennies(context: Context) -> Iterator[Margin]:  # noqa: ARG001 - th
         yield Margin(abs(quotient - 2.0), 0.0, 0.0, "matching pennies, q = 1/2, first best response")
 
 
-def refute_entropy(content: dict[str, Any]) -> None:
+def verify_entropy(content: dict[str, Any]) -> None:
     """The difference quotient of V = -h at a vertex exceeds a bound, by rational estimates.
 
     The step depends on the bound, whatever it is: e = 2^-k with k = 2 (bound + 1).  Then
@@ -209,16 +220,25 @@ def refute_entropy(content: dict[str, Any]) -> None:
     exact.greater("the quotient exceeds the bound", quotient, bound)
 
 
+def entropy(context: Context) -> Iterator[Margin]:  # noqa: ARG001 - the contract's signature
+    """The recorded quotient, against the recorded bound."""
+    content = exact.load("A06_entropy")
+    verify_entropy(content)
+    lhs, rhs = (nearest(exact.fraction(content[side])) for side in ("lhs", "rhs"))
+    yield Margin(lhs, rhs, 0.0, "negative entropy at a vertex")
+
+
 CLAIM = Claim(
     number="Assumption 6",
     title="differentiability of the game's value in the policies",
-    premise="gamma < 1; rewards and transitions continuously differentiable in x",
+    premise="gamma < 1; Lemma 21's (a) and (b); for the second form h, rewards and transitions "
+    "continuously differentiable",
     printed=Form(
-        words="Not claimed by the paper: that tau > 0 implies the other half, so that V has bounded "
-        "gradients in the policies for every strongly convex h.",
-        formula=r"\|\nabla_{\pi_1}V^{\pi_1,\pi_2}_{\mathcal M_\tau(x)}(\rho)\|<\infty"
-        r"\ \text{ for }h(p)=\sum_ap_a\log p_a",
-        refutations=(Refutation("A06_entropy", refute_entropy),),
+        words="With a smooth h of bounded slope, bounded rewards, and V(rho) smooth in x uniformly in "
+        "the policies, V(rho) is continuously differentiable in x and both policies.",
+        formula=r"\text{conditions of Lemma 21}\ \Rightarrow\ "
+        r"V^{\pi_1,\pi_2}_{\mathcal M_\tau(x)}(\rho)\in C^1(\mathcal X\times\Pi_1\times\Pi_2)",
+        trials=trials_with(charges),
     ),
     proved=Form(
         words="If h is continuously differentiable on the simplex, V is so in x and in both policies, "
@@ -228,6 +248,11 @@ CLAIM = Claim(
         trials=trials_with(charges),
     ),
     faults=(
+        Fault(
+            "entropy",
+            "h is not C^1: negative entropy, whose slope at a vertex exceeds every bound",
+            entropy,
+        ),
         Fault("same_sign", "player 2's regulariser has player 1's sign", trials_with(same_sign)),
         Fault(
             "without_tau",
@@ -238,5 +263,6 @@ CLAIM = Claim(
     inherits=("(B.9)-(B.10)",),
     remark="With negative entropy the assumption fails at the boundary of the simplices and holds "
     "inside; softmax policies never reach the boundary.",
-    tried="Entropy at the boundary breaks the other half; smooth h was tried at vertices too.",
+    tried="Entropy at the boundary breaks the conclusion where h is not smooth; smooth h was tried at "
+    "vertices too.  That Lemma 21, which is refuted, is cited for it was suspected, and cleared.",
 )

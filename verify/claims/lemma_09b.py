@@ -10,7 +10,8 @@ The follower's first action is drawn from pi, all others from pi*(x); Q_f is tha
     proved    sum_a grad pi_x(a|s) (...) for scores, every pi_x, without 2(b)
 
 As in Lemma 7(b), an action of the leader with probability zero is never drawn and its part of the
-gradient is lost.
+gradient is lost.  And as in Lemma 9(a), Assumption 2(b) alone does not say tau > 0: without it v may
+have a kink where all the leader's probabilities are positive.
 
 Derivation.  Let X and Y be the expectations over the leader's and the follower's action, Y_0 over the
 follower's first, G = gamma P.  At a fixed policy of the follower dV = (1 - X Y G)^{-1} dX Y Q_f, see
@@ -35,6 +36,7 @@ from reference.problems.stackelberg import StackelbergGame
 from reference.validation import Array
 from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Refutation
+from verify.claims.exact.bellman import best_of_two, one_sided_slope
 from verify.claims.exact.games import AffineLeader, ExactGame, affine_slope
 from verify.claims.trials.gradients import Site, bellman_parts, best_tolerance, game_sites, held
 from verify.claims.trials.premises import assumption_2b
@@ -155,6 +157,28 @@ def refute_zero(content: dict[str, Any]) -> None:
     exact.require(truth != printed, "the printed slope is right")
 
 
+def refute_tau(content: dict[str, Any]) -> None:
+    """Without tau > 0, v has different slopes at x = 0 from the right and from the left.
+
+    One state, gamma = 0, two actions of the follower; the leader's probabilities are positive.
+    """
+    game, leader = ExactGame.parse(content["game"]), AffineLeader.parse(content["leader"])
+    exact.require(game.gamma == 0 and game.tau == 0, "the certificate is about gamma = tau = 0")
+    exact.require(game.r_sab.shape[::2] == (1, 2), "one state, and two actions of the follower")
+    ends = [p for x in (leader.low, leader.high) for p in leader(x).flat]
+    exact.require(min(ends) > 0, "a probability of the leader vanishes")
+    reach = min(-leader.low, leader.high)
+    exact.require(reach > 0, "x = 0 is no interior point")
+
+    def v(x: fmpq) -> fmpq:
+        return -best_of_two(game.follower_mdp(leader(x)).r_sa[0], game.tau)
+
+    right, left = (one_sided_slope(v, side, reach) for side in (1, -1))
+    exact.same("the slope of v from the right", right, content["lhs"])
+    exact.same("the slope of v from the left", left, content["rhs"])
+    exact.require(right != left, "v is differentiable")
+
+
 PRINTED = (
     r"\nabla_x g=-\mathbb E\Bigl[\sum_{t\ge0}\gamma^tQ_f^{\pi_x,\pi_y^*}(s_t,a_{l,t},a_{f,t})"
     r"\nabla\log\pi_x(a_{l,t}|s_t)\Bigr]+\mathbb E\Bigl[\sum_{t\ge1}\gamma^t\tau "
@@ -171,7 +195,7 @@ CLAIM = Claim(
         "follower's action values at his optimum, plus terms with the regulariser from the second step "
         "on; the follower's first action is drawn from pi_y. That of v has the optimal first action.",
         formula=PRINTED,
-        refutations=(Refutation("L09b_zero", refute_zero),),
+        refutations=(Refutation("L09b_zero", refute_zero), Refutation("L09b_tau0", refute_tau)),
     ),
     meant=Form(
         words="The same with tau > 0, where the leader takes every action with positive probability and "
@@ -203,6 +227,6 @@ CLAIM = Claim(
     inherits=("Lemma 8", "Lemma 18"),
     remark="Checked and cleared: the regulariser's terms are zero, so that they start at t = 1 instead "
     "of t = 0 does not matter.",
-    tried="Zero probabilities break it; the suspicious sum with h is zero, which clears the indices"
-    " t = 0 and t = 1.",
+    tried="Zero probabilities break it, and so does tau = 0 with all of them positive; the suspicious "
+    "sum with h is zero, which clears the indices t = 0 and t = 1.",
 )

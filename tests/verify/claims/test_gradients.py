@@ -19,7 +19,7 @@ from reference.problems.mdp import MdpFamily
 from reference.problems.parametrizations import FixedKernel, LinearReward
 from reference.regularizers import NegativeEntropy, Quadratic
 from reference.validation import Array
-from verify.claims import exact, lemma_06
+from verify.claims import assumption_02, assumption_06, exact, lemma_06
 from verify.claims.contract import CertificateError, Claim, Form, Margin, Verdict
 from verify.claims.exact.bellman import SharedPolicies, best_of_two, net, one_sided_slope, quadratic
 from verify.claims.exact.games import AffineLeader, ExactGame, affine_slope
@@ -48,8 +48,8 @@ QUICK = Context(Level.QUICK, 0)
 
 VERDICTS = {
     "assumption_01": {"printed": "REFUTED", "proved": "SURVIVED"},
-    "assumption_02": {"printed": "REFUTED", "proved": "SURVIVED"},
-    "assumption_06": {"printed": "REFUTED", "proved": "SURVIVED"},
+    "assumption_02": {"printed": "REFUTED", "meant": "SURVIVED", "proved": "SURVIVED"},
+    "assumption_06": {"printed": "SURVIVED", "proved": "SURVIVED"},
     "eq_5_5": {"printed": "REFUTED", "proved": "SURVIVED"},
     "eq_b08": {"printed": "REFUTED", "proved": "PROVED"},
     "eq_b10": {"printed": "PROVED"},
@@ -112,10 +112,20 @@ CERTIFICATES = [
     (refutation.certificate, refutation.verify)
     for file in VERDICTS
     for refutation in claim_of(file).printed.refutations
+] + [
+    ("A02_tau", assumption_02.verify_tau),
+    ("A02_reward", assumption_02.verify_rewards),
+    ("A06_entropy", assumption_06.verify_entropy),
 ]
 
 DATA: dict[str, list[tuple[tuple[str | int, ...], object]]] = {
     "A01_class": [(("mdp", "r", 1, 1), "5"), (("reward_slope", 1, 1), "0"), (("tau",), "0")],
+    "A02_myopic": [
+        (("mdp", "gamma"), "1/2"),
+        (("tau",), "0"),
+        (("pi",), [["1/2", "1/2"]]),
+        (("optimal",), [["1", "0"]]),
+    ],
     "A02_tau": [(("reward_slope", 1), "1"), (("tau",), "1")],
     "A02_reward": [(("policy",), ["1/2", "1/2"]), (("tau",), "0")],
     "A06_entropy": [(("k",), 2000)],
@@ -150,6 +160,12 @@ DATA: dict[str, list[tuple[tuple[str | int, ...], object]]] = {
     ],
     "L09_tau0": [(("reward_slope", 1), "1"), (("tau",), "1")],
     "L09b_zero": [(("x",), "1/2"), (("game", "tau"), "0"), (("follower",), [["1", "0"]])],
+    "L09b_tau0": [
+        (("game", "tau"), "1"),
+        (("leader", "interval", 1), "1/2"),
+        (("leader", "slope", 0), ["1/2", "-1/2"]),
+        (("game", "r_follower", 0, 0, 0), "0"),
+    ],
     "L18_reward": [(("game", "r_follower", 0, 0, 0), "0"), (("game", "r_leader", 0, 0, 0), "1")],
 }
 
