@@ -5,7 +5,8 @@ With gap(pi) = max V(rho) - V^pi(rho) and dom(pi) = max_{pi'} <grad_pi V^pi(rho)
     printed   dom >= gap / ((1 - gamma) min rho)
     proved    dom >= mu gap,    mu = (1 - gamma) m / (gamma + (1 - gamma) m),    m = min rho
 
-The proved constant needs a policy class that is a product over the states, and is the best possible.
+The proved constant needs a policy class that is a product over the states, and is the best possible
+for two states or more, so for every m <= 1/2.  With one state d = d* and the constant is 1.
 
 Derivation.  Let Pi be a product of convex sets, h convex and differentiable, and
 
@@ -193,7 +194,8 @@ CLAIM = Claim(
     ),
     proved=Form(
         words="On a class that is a product over the states, the best linearised improvement is at "
-        "least mu times the optimality gap; no larger constant will do.",
+        "least mu times the optimality gap; with two states or more no larger constant will do, and "
+        "with one it is 1.",
         formula=r"\max_{\pi'}\langle\nabla_\pi V^\pi(\rho),\pi'-\pi\rangle\ge"
         r"\frac{(1-\gamma)m}{\gamma+(1-\gamma)m}"
         r"\bigl(\max_{\tilde\pi}V^{\tilde\pi}(\rho)-V^\pi(\rho)\bigr),\quad m=\min_s\rho(s)",

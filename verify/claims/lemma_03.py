@@ -15,7 +15,7 @@ f(z') - f(z) = [F(z') - F(z)] + lambda [p(z) - p(z')].
 
 The printed proof uses Lemma 2 with its inverted constant, of which it only keeps that it is at least
 1; so the error shows where mu < 1, with two states and gamma > 0.  At gamma = 0, and with one state,
-mu = 1 and the printed lambda is right.
+the constant of Lemma 2 is 1 (with one state better than mu) and the printed lambda is right.
 
 Attained: at gamma = 0 with as much to lose in each state, whole simplices.  For any gamma as it tends
 to 1, on the MDP that attains Lemma 2: the rare state with "stay" (reward 1) and "leave", the other one
