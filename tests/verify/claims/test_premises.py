@@ -1,4 +1,4 @@
-"""The claims on Assumptions 4, 5, 7 and 8: verdicts, faults, and certificates that refuse."""
+"""The claims on Assumptions 4, 5, 7 and 8 and on the constant that C.7 quotes."""
 
 import copy
 import importlib
@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from verify.claims import assumption_04, assumption_05, assumption_07, assumption_08, exact
+from verify.claims import (
+    appendix_c7_smoothness,
+    assumption_04,
+    assumption_05,
+    assumption_07,
+    assumption_08,
+    exact,
+)
 from verify.claims.contract import CertificateError, Claim
 from verify.claims.judge import judge
 from verify.claims.trials.premises import irreducible
@@ -19,6 +26,7 @@ VERDICTS = {
     "assumption_05": {"printed": "PROVED", "proved": "PROVED"},
     "assumption_07": {"printed": "UNTESTABLE", "proved": "PROVED"},
     "assumption_08": {"printed": "SURVIVED", "proved": "SURVIVED"},
+    "appendix_c7_smoothness": {"printed": "REFUTED", "meant": "PROVED", "proved": "PROVED"},
 }
 
 QUICK = Context(Level.QUICK, 0)
@@ -32,14 +40,17 @@ def claim_of(file: str) -> Claim:
 @pytest.mark.parametrize("file", VERDICTS)
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_verdicts_and_tightness(seed: int, file: str) -> None:
-    """Every bound is attained within 1%."""
+    """Every bound is attained within 1%, but for a quoted one that is known to be loose."""
     claim = claim_of(file)
     forms = {name: getattr(claim, name) for name in ("printed", "meant", "proved")}
     found = {
         name: judge(form, Context(Level.QUICK, seed)) for name, form in forms.items() if form is not None
     }
     assert {name: judgement.verdict.value for name, judgement in found.items()} == VERDICTS[file]
-    for judgement in found.values():
+    for name, judgement in found.items():
+        if name == "meant":
+            assert judgement.ratio <= 0.5
+            continue
         assert np.isnan(judgement.ratio) or 0.99 <= judgement.ratio <= 1.0 + 1e-6
 
 
@@ -52,6 +63,9 @@ def test_faults_are_noticed(file: str, fault: Any, seed: int) -> None:  # noqa: 
     assert any(margin.violated for margin in fault.trials(Context(Level.QUICK, seed)))
 
 
+MOVED = "all to the first"
+"""Stands for a distribution."""
+
 CERTIFICATES: dict[
     str, tuple[Callable[[dict[str, Any]], None], list[tuple[tuple[str | int, ...], str]]]
 ] = {
@@ -62,13 +76,21 @@ CERTIFICATES: dict[
             (("root",), "1/100"),
             (("at_x", "r", 1, 0), "2"),
             (("at_zero", "gamma"), "1/3"),
-            (("at_x", "P", 1, 0), "not the same"),
+            (("at_x", "P", 1, 0), MOVED),
         ],
     ),
     "A04_kink": (assumption_04.refute_kink, [(("kink",), "0"), (("kink",), "2"), (("t",), "1")]),
     "A05_rough": (
         assumption_05.verify_rough,
         [(("s",), "1/2"), (("alpha",), "1/3"), (("K",), "5"), (("X", 1), "1/8")],
+    ),
+    "C07_tau": (
+        appendix_c7_smoothness.refute,
+        [(("tau",), "0"), (("mdp", "gamma"), "1/2"), (("other", 0), MOVED)],
+    ),
+    "C07_reward": (
+        appendix_c7_smoothness.refute,
+        [(("tau",), "1"), (("mdp", "gamma"), "1/3"), (("mdp", "r", 1, 0), "99")],
     ),
     "A08_rough": (
         assumption_08.verify_rough,
@@ -88,7 +110,7 @@ def test_altered_certificates_are_refused(name: str) -> None:
         place: Any = altered
         for step in path[:-1]:
             place = place[step]
-        place[path[-1]] = ["1", "0", "0"] if changed == "not the same" else changed
+        place[path[-1]] = ["1", *["0"] * (len(place[path[-1]]) - 1)] if changed == MOVED else changed
         with pytest.raises(CertificateError):
             verify(altered)
 
