@@ -23,6 +23,7 @@ from sampled.estimators.contract import Estimator, EstimatorKind, Target
 from sampled.estimators.control_variate import ControlVariate
 from sampled.estimators.gpomdp import Gpomdp
 from sampled.estimators.random_horizon import RandomHorizon
+from verify.audit import preferences
 from verify.audit.contract import Subject, flat
 from verify.audit.decomposition import Blocks, Cut, Policies, baseline_bias, decompose
 from verify.audit.problems import Setting, default_problems
@@ -327,6 +328,7 @@ def _objectives() -> Iterator[Listed]:
     for quantity in ("value_penalty", "bellman_penalty"):
         name = f"{quantity}.general.control_variate"
         yield Listed(name, partial(_walking, name, quantity, "general", False, controlled=True))
+    yield Listed("preference_loss.preferences", _preference)
     yield Listed(
         "original_loss.shaping.random_horizon",
         partial(_endless, "original_loss.shaping.random_horizon", "original_loss", "shaping"),
@@ -375,6 +377,10 @@ def _short_values(quantity: Quantity, setting: Setting) -> Array | None:
     for _ in range((STEPS + 1) // 2):
         v_s = c_s + mdp.gamma * P_st @ v_s
     return np.asarray(v_s)
+
+
+def _preference() -> Subject:
+    return preferences.subject("preference_loss.preferences", default_problems()["preferences"])
 
 
 def _endless(name: str, quantity: str, problem: str) -> Subject:

@@ -20,6 +20,7 @@ from reference.problems.general_position import (
     general_incentive_design,
     general_mdp,
     general_point,
+    general_rlhf,
     general_shaping,
     general_stackelberg,
     linear_family,
@@ -43,6 +44,7 @@ POINTS = {
     "game": 9,
     "shaping": 0,
     "design": 6,
+    "preferences": 3,
     "plain": 5,
 }
 """Seeds of the points: of the first ten those at which no block of a gradient is nearly zero."""
@@ -134,6 +136,7 @@ def default_problems() -> Mapping[str, Setting]:
         "shaping": general_shaping(generator),
         "design": general_incentive_design(generator),
         "plain": general_mdp(generator, n_states=3, n_actions=2, gamma=0.8, tau=0.0),
+        "preferences": general_rlhf(generator, general_mdp(generator, n_states=3, n_actions=2)),
     }
     return {name: at_point(name, problem, POINTS[name]) for name, problem in settings.items()}
 
