@@ -166,7 +166,7 @@ class Process:
 
 
 def fitting(dynamics: Dynamics, policies: Sequence[Tensor], name: str) -> tuple[Tensor, ...]:
-    """Return policies, one of each player, whose shapes fit the dynamics.
+    """Return policies, one of each player, whose shapes, dtype and device fit the dynamics.
 
     Raises
     ------
@@ -181,6 +181,9 @@ def fitting(dynamics: Dynamics, policies: Sequence[Tensor], name: str) -> tuple[
     for i, (pi, n) in enumerate(zip(policies, dynamics.n_actions, strict=True)):
         label, shape = f"{name}[{i}]", (dynamics.problems, dynamics.n_states, n)
         shaped(label, floating(label, pi), "(problem, state, action)", shape)
+        if (pi.device, pi.dtype) != (dynamics.P_psjt.device, dynamics.P_psjt.dtype):
+            one_device(**{label: pi, "dynamics": dynamics.P_psjt})
+            one_dtype(**{label: pi, "dynamics": dynamics.P_psjt})
     return tuple(policies)
 
 

@@ -16,7 +16,7 @@ from sampled.laws import Alias, SamplerKind
 from sampled.maps import PolicyMap, SoftmaxPolicy
 from sampled.objectives import incentive_design, reward_shaping, rlhf, stackelberg
 from sampled.objectives.contract import Objective
-from sampled.problems import Family, IncentiveDesign, RewardShaping, Rlhf, StackelbergGame
+from sampled.problems import Family, IncentiveDesign, RewardShaping, Rlhf, StackelbergGame, Task
 from sampled.processes import Lower, leader_policy
 from sampled.validation import distributions, finite, floating, instance, provides, several
 
@@ -283,6 +283,11 @@ def bilevel(
         If it is another problem, or a part has no counterpart in tensors.
     """
     own = conversion.tensors(problem, device=device, dtype=dtype, sampler=sampler)
+    if isinstance(own, Task | Family):
+        raise InputError(
+            f"the problem is {type(problem).__name__}, which has no upper objective: build Bilevel from "
+            "its tensors and an objective"
+        )
     domain = conversion.domain(problem, device=device, dtype=dtype)
     match own:
         case StackelbergGame():
@@ -293,7 +298,3 @@ def bilevel(
             return Bilevel(own, rlhf.OBJECTIVE, (policy,), domain)
         case RewardShaping():
             return Bilevel(own, reward_shaping.OBJECTIVE, (policy,), domain)
-    raise InputError(
-        f"the problem is {type(problem).__name__}, which has no upper objective: build Bilevel from its "
-        "tensors and an objective"
-    )

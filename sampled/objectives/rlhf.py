@@ -22,6 +22,7 @@ from sampled.expectations import Expectation
 from sampled.objectives.contract import Objective
 from sampled.problems import Rlhf
 from sampled.processes import lower_process
+from sampled.validation import provides
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,17 @@ class PreferenceLoss:
     ----------
     baseline : Baseline
         State values are read where the first trajectory starts.
+
+    Raises
+    ------
+    InputError
+        If the baseline is none.
     """
 
     baseline: Baseline = NO_BASELINE
+
+    def __post_init__(self) -> None:
+        provides("baseline", self.baseline, Baseline)
 
     def __call__(
         self, problem: Rlhf, x: Tensor, policies: Sequence[Tensor], mean: Expectation

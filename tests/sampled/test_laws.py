@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from sampled.errors import InputError
-from sampled.laws import BITS, Alias, InverseCdf, Sampler, SamplerKind, weights
+from sampled.laws import BITS, Alias, InverseCdf, RunningSums, Sampler, SamplerKind, weights
 from tests.sampled.statistics import LEVEL, binomial_p_value, multinomial_p_value
 
 SMALL = 10
@@ -183,7 +183,7 @@ def test_float32_probabilities_are_taken_as_they_are() -> None:
         ([[0.5, 0.5 + 3e-12]], r"sums to"),
     ],
 )
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, RunningSums])
 def test_what_is_no_distribution_raises(kind: SamplerKind, p: list[list[float]], message: str) -> None:
     with pytest.raises(InputError, match=message):
         kind.of(torch.tensor(p, dtype=torch.float64), "pi")

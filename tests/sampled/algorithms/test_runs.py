@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reference.problems.instances import random_stackelberg
+from reference.problems.instances import random_incentive_design, random_stackelberg
 from reference.problems.structure import stack
 from sampled.algorithms import appendix_e
 from sampled.algorithms.bilevel import bilevel
@@ -23,7 +23,8 @@ from sampled.estimators.gpomdp import Gpomdp
 from sampled.estimators.random_horizon import RandomHorizon
 from sampled.expectations import MonteCarlo, Samples
 from sampled.laws import Alias
-from sampled.penalties import value
+from sampled.maps import DirectPolicy
+from sampled.penalties import bellman, value
 from tests.sampled.algorithms.cases import ALGORITHMS, DESCENT, PROBLEMS, begun, designs, games, same
 from tests.sampled.test_simulator import Transfers
 from verify.crosscheck import layered
@@ -225,13 +226,58 @@ def test_records_and_watchers() -> None:
     assert run(algorithm, done.state, 0).state is done.state
 
 
-def test_float32() -> None:
-    single = bilevel(
-        stack([random_stackelberg(np.random.default_rng(0), n_states=4)]), dtype=torch.float32
+SINGLE: dict[str, Any] = {
+    "value": appendix_e.pbrl_value,
+    "bellman": appendix_e.pbrl_bellman,
+    "independent": appendix_e.independent,
+    "nikaido-isoda": appendix_e.pbrl_nikaido_isoda,
+    "meta-gradient": appendix_e.meta_gradient,
+    "no incentive": appendix_e.no_incentive,
+}
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_float32(name: str) -> None:
+    """The same words decide the same way but once in 2^24 times: the runs differ by rounding."""
+    g = np.random.default_rng(0)
+    two_players = name in {"nikaido-isoda", "meta-gradient", "no incentive"}
+    problem: Any = (
+        random_incentive_design(g, n_states=3) if two_players else random_stackelberg(g, n_states=4)
     )
-    algorithm = appendix_e.pbrl_bellman(single)
-    state = run(algorithm, begun(algorithm), 3).state
-    assert {part.dtype for part in (state.x, *state.y, *state.oracle)} == {torch.float32}
+    found = {}
+    for dtype in (torch.float32, torch.float64):
+        algorithm = SINGLE[name](bilevel(stack([problem]), dtype=dtype))
+        state = found[dtype] = run(algorithm, begun(algorithm), 3).state
+        assert {part.dtype for part in (state.x, *state.y, *state.oracle)} == {dtype}
+    # Three steps of 0.1 (1 + lambda), and ten of 0.1, along gradients of some 10 and 100 operations.
+    within = 3 * 0.1 * 8 * 10 * 100 * torch.finfo(torch.float32).eps
+    pairs = zip(found[torch.float32].parts().items(), found[torch.float64].parts().values(), strict=True)
+    for (part, single), double in pairs:
+        if part not in {"key_p", "steps_p"}:
+            torch.testing.assert_close(single.double(), double, rtol=0.0, atol=within, msg=part)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_no_derivative_is_lost_on_the_way(name: str) -> None:
+    """PyTorch looks at every node of the graph: a state is finite even if a nan was masked before it."""
+    algorithm = ALGORITHMS[name]()
+    with pytest.warns(UserWarning, match="Anomaly Detection"), torch.autograd.detect_anomaly():
+        run(algorithm, begun(algorithm), 2)
+
+
+@pytest.mark.parametrize("penalty", [value.PENALTY, bellman.PENALTY])
+def test_no_derivative_is_lost_at_a_vertex(penalty: Any) -> None:
+    """Policies with zeros, where an entropy has no slope but the quadratic regulariser has."""
+    own = bilevel(layered.stackelberg(1, direct=True), policy=DirectPolicy())
+    sampling = Samples(Gpomdp(3), 8)
+    algorithm: Any = Pbrl(
+        own, penalty, PolicyGradient(Constant(0.1), 2), DESCENT, Constant(1.0), sampling
+    )
+    vertex = torch.zeros(1, layered.S, layered.B, dtype=torch.float64)
+    vertex[..., 0] = 1.0
+    key_p = keys(torch.Generator().manual_seed(0), 1)
+    with pytest.warns(UserWarning, match="Anomaly Detection"), torch.autograd.detect_anomaly():
+        run(algorithm, algorithm.start(key_p, None, (vertex,)), 3)
 
 
 @pytest.mark.parametrize(
