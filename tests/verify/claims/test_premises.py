@@ -1,4 +1,4 @@
-"""The claims on Assumptions 4, 5, 7 and 8 and on the constant that C.7 quotes."""
+"""The claims on Assumptions 4, 5, 7 and 8 on the constant that C.7 quotes, and (A.6)."""
 
 import copy
 import importlib
@@ -14,6 +14,7 @@ from verify.claims import (
     assumption_05,
     assumption_07,
     assumption_08,
+    eq_a06,
     exact,
 )
 from verify.claims.contract import CertificateError, Claim
@@ -27,6 +28,7 @@ VERDICTS = {
     "assumption_07": {"printed": "UNTESTABLE", "proved": "PROVED"},
     "assumption_08": {"printed": "SURVIVED", "proved": "SURVIVED"},
     "appendix_c7_smoothness": {"printed": "REFUTED", "meant": "PROVED", "proved": "PROVED"},
+    "eq_a06": {"printed": "REFUTED", "proved": "PROVED"},
 }
 
 QUICK = Context(Level.QUICK, 0)
@@ -84,6 +86,8 @@ CERTIFICATES: dict[
         assumption_05.verify_rough,
         [(("s",), "1/2"), (("alpha",), "1/3"), (("K",), "5"), (("X", 1), "1/8")],
     ),
+    "A06eq_tau": (eq_a06.refute, [(("tau",), "1/3"), (("rho", 0), "2")]),
+    "A06eq_rho": (eq_a06.refute, [(("tau",), "2"), (("rho", 0), "1/2")]),
     "C07_tau": (
         appendix_c7_smoothness.refute,
         [(("tau",), "0"), (("mdp", "gamma"), "1/2"), (("other", 0), MOVED)],
