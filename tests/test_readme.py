@@ -87,6 +87,12 @@ def test_the_counts_of_verdicts_are_those_of_the_ledger() -> None:
     shown = [printed[verdict] for verdict in ("REFUTED", "PROVED", "SURVIVED", "UNTESTABLE")]
     words = "{} are refuted, {} proved, {} survive and {} name no constant"
     assert words.format(*shown) in text
+    literal = [
+        forms
+        for forms in ledger.values()
+        if forms["printed"] == "REFUTED" and forms.get("meant") in {"PROVED", "SURVIVED"}
+    ]
+    assert f"{len(literal)} of the refuted ones stand as evidently meant" in text
 
 
 def test_paths_named_exist() -> None:
