@@ -117,6 +117,9 @@ def over(mutant: Mutant) -> Iterator[None]:
         for name in [n for n in sys.modules if n.startswith(f"{mine}.")]:
             del sys.modules[name]
         sys.modules.update(before)
+        # What was imported meanwhile is bound to the package, too, and would be found there.
+        for name in [n for n, value in vars(parent).items() if isinstance(value, ModuleType)]:
+            delattr(parent, name)
         for name, module in bound.items():
             setattr(parent, name, module)
 
