@@ -151,6 +151,19 @@ class Bilevel(Generic[ProblemT]):
             _alike(name, part, self.like_ps)
         return state
 
+    def admitted(self, state: State) -> State:
+        """Return a state from which to go on: of this problem, with x and y in their domains.
+
+        Iterations trust what they are given, so this is asked once, where a run begins.
+
+        Raises
+        ------
+        InputError
+            As :meth:`checked` and :meth:`start`.
+        """
+        self.start(state.key_p, self.checked(state).x, state.y)
+        return state
+
     def start(self, key_p: Tensor, x: Tensor | None, y: tuple[Tensor, ...] | None) -> State:
         """First state, without oracles and memory.
 

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from reference.problems import storage
 from reference.problems.structure import given, is_record
-from sampled.algorithms.contract import Algorithm, Run, State, run, unwatched
+from sampled.algorithms.contract import Algorithm, Run, State, iterated, unwatched
 from sampled.errors import InputError
 from sampled.validation import instance, provides, several, whole
 
@@ -195,10 +195,13 @@ def resume(
     whole("record_every", record_every, low=0)
     instance("start", start, State)
     path, digests = _path(path), _digests(algorithm, start)
-    state, records = _read(path, digests, algorithm, packages) if path.exists() else (start, ())
+    exists = path.exists()
+    state, records = _read(path, digests, algorithm, packages) if exists else (start, ())
+    if not exists:
+        algorithm.bilevel.admitted(start)
     # One name for both, so that no interrupt can fall between the state and its record.
     current: Run[RecordT] = Run(state, records)
-    written = state.k if path.exists() else -1
+    written = state.k if exists else -1
 
     def write() -> int:
         _write(path, digests, current.state, current.records, packages)
@@ -206,7 +209,7 @@ def resume(
 
     try:
         while current.state.k < start.k + iterations:
-            one = run(algorithm, current.state, 1, record_every=record_every, record=record)
+            one = iterated(algorithm, current.state, 1, record_every, record)
             current = Run(one.state, current.records + one.records)
             watch(current.state)
             if (current.state.k - start.k) % save_every == 0:
@@ -255,6 +258,7 @@ def _read(
     try:
         y, oracle, memory = (_listed(parts, name) for name in ("y", "oracle", "memory"))
         state = State(found.k, parts["x"], y, oracle, memory, parts["key_p"], parts["steps_p"])
+        algorithm.bilevel.admitted(state)
     except (KeyError, InputError) as error:
         raise InputError(f"{path} holds no complete state ({error}): restore it from a copy") from error
     return state, found.records

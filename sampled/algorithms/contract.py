@@ -262,12 +262,26 @@ def run(
     Raises
     ------
     InputError
-        If a number is negative or not whole, or an iterate is no longer finite.
+        If a number is negative or not whole, the state lies outside the problem's domains, as a first
+        state must not, or an iterate is no longer finite.
     """
     provides("algorithm", algorithm, Algorithm)
     instance("state", state, State)
     whole("iterations", iterations, low=0)
     whole("record_every", record_every, low=0)
+    algorithm.bilevel.admitted(state)
+    return iterated(algorithm, state, iterations, record_every, record, watch)
+
+
+def iterated(
+    algorithm: Algorithm,
+    state: State,
+    iterations: int,
+    record_every: int,
+    record: Callable[[State], RecordT],
+    watch: Callable[[State], None] = unwatched,
+) -> Run[RecordT]:
+    """Iterate as :func:`run`, from arguments that were checked."""
     records: list[RecordT] = []
     for _ in range(iterations):
         if record_every and state.k % record_every == 0:

@@ -78,6 +78,7 @@ from sampled.objectives import incentive_design, reward_shaping, rlhf, stackelbe
 from sampled.penalties import bellman, nikaido_isoda, value
 from sampled.penalties import contract as penalising
 from tests.sampled.algorithms.cases import DESCENT, begun, designs, games
+from verify.crosscheck import layered
 
 Call = Callable[[], object]
 Cases = dict[str, tuple[Call, str]]
@@ -125,6 +126,10 @@ VALUE: Any = appendix_e.pbrl_value(games())
 DESIGNS: Any = designs()
 RATE = contract.Constant(0.1)
 START = begun(VALUE)
+DIRECT: Any = appendix_e.pbrl_value(
+    bilevel.bilevel(layered.stackelberg(1, direct=True), policy=maps.DirectPolicy())
+)
+D_START = begun(DIRECT)
 FOLDER: list[Path] = []
 
 
@@ -700,6 +705,14 @@ TABLE: dict[Callable[..., object], Cases] = {
     contract.run: {
         "iterations": (of(contract.run, VALUE, START, -1), "iterations is -1"),
         "dtype": (of(contract.run, VALUE, single(START), 1), "x is torch.float32"),
+        "off the simplex": (
+            lambda: contract.run(DIRECT, replace(D_START, y=(2.0 * D_START.y[0],)), 1),
+            r"y\[0\] lies outside its domain Simplices",
+        ),
+        "x off the simplex": (
+            lambda: contract.run(DIRECT, replace(D_START, x=2.0 * D_START.x), 1),
+            "x lies outside its domain Simplices",
+        ),
     },
     steps.Descent: {"size": (of(steps.Descent, 0.1), "size is float")},
     steps.Normalised: {"floor": (of(steps.Normalised, RATE, -1.0), r"floor is -1\.0")},
@@ -755,6 +768,14 @@ TABLE: dict[Callable[..., object], Cases] = {
             ),
             "save_every is 0",
         ),
+        "start": (
+            lambda: checkpoint.resume(
+                *(FOLDER[0] / "a.npz", DIRECT, replace(D_START, x=2.0 * D_START.x), 1),
+                save_every=1,
+                record=contract.itself,
+            ),
+            "x lies outside its domain Simplices",
+        ),
     },
 }
 
@@ -809,7 +830,10 @@ def test_refused(call: Call, message: str, tmp_path: Path, monkeypatch: pytest.M
 
 EXEMPT: dict[Callable[..., object], str] = {
     **dict.fromkeys(
-        (bilevel.leaves, bilevel.total, bilevel.gradients, contract.itself, contract.unwatched),
+        (
+            *(bilevel.leaves, bilevel.total, bilevel.gradients),
+            *(contract.iterated, contract.itself, contract.unwatched),
+        ),
         "what algorithms are written in: takes what they made",
     ),
     **dict.fromkeys((contract.Run, expectations.Pairs, expectations.Tally), "what is returned"),
