@@ -19,6 +19,7 @@ each epoch, so that the loss on held-out pairs stays between 1.1 and 1.5 times t
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -92,10 +93,6 @@ class RewardModel:
         self.networks, self.settings = list(networks), settings
         self._shuffle, self._dropout = shuffle, dropout
         self.parameters = [list(network.parameters()) for network in self.networks]
-        self.optimizers = [
-            optimizer(settings.optimizer, some, settings.learning_rate, settings.epsilon)
-            for some in self.parameters
-        ]
         members = len(self.networks)
         some = self.parameters[0][0]
         self.device = some.device
@@ -103,6 +100,15 @@ class RewardModel:
         self.scale_b = torch.ones_like(self.offset_b)
         self.decay_b = [settings.weight_decay] * members
         self.epochs = 0
+
+    @cached_property
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        """One of each member; made when they are first needed, since PyTorch takes a second for it."""
+        settings = self.settings
+        return [
+            optimizer(settings.optimizer, some, settings.learning_rate, settings.epsilon)
+            for some in self.parameters
+        ]
 
     @property
     def members(self) -> int:

@@ -43,7 +43,7 @@ def quantity(name: str) -> Quantity[Any]:
     "file",
     [
         *("policy", "joint_policy", "leader_loss", "shaping_loss", "design_loss"),
-        *("estimators", "twins", "simulation", "algorithms"),
+        *("estimators", "twins", "simulation", "algorithms", "networks"),
     ],
 )
 def test_rows_agree_at_another_seed(file: str) -> None:
