@@ -38,7 +38,7 @@ from reference.problems.instances import random_incentive_design
 from reference.problems.structure import stack
 from reference.validation import Array
 from verify.experiments.contract import Experiment, Measure, Parameter, Plan, Series
-from verify.experiments.lineup import CENTRE, DEFAULT, Budget, Lineup, Setting, Task
+from verify.experiments.lineup import CENTRE, DEFAULT, LONG, Budget, Lineup, Setting, Task
 from verify.experiments.presentation import (
     Finding,
     Look,
@@ -99,7 +99,7 @@ PAPER = Budget(
     taus=(0.01, 1.0),
     strengths=(0.25, 4.0, 16.0),
     exact_only=frozenset({"gamma=0.5", "tau=1", "lambda x 0.25", "lambda x 16"}),
-    steps=((1.0, 10.0, 100.0), (1.0,)),
+    steps=((1.0, 10.0, 100.0, 1000.0, 10_000.0), (1.0,)),
 )
 FULL = replace(
     PAPER,
@@ -340,7 +340,7 @@ def plan(budget: str, seed: int) -> Plan:
             over_environments(LINEUP, LOOK, "tau", "τ", chosen, "none", log=True),
             over_strength(LINEUP, LOOK, chosen),
         ),
-        (DEFAULT.name, CENTRE.name),
+        (DEFAULT.name, LONG.name, CENTRE.name),
         ASSUMPTIONS,
     )
 

@@ -74,6 +74,8 @@ class Setting:
         Factors of the printed steps of x and of the policies, of the baseline alone.
     sweep : bool
         Whether it belongs to a sweep, whose runs are shorter and coarser.
+    length : float
+        Factor of the iterations.
     """
 
     name: str
@@ -83,11 +85,14 @@ class Setting:
     upper_step: float = 1.0
     lower_step: float = 1.0
     sweep: bool = True
+    length: float = 1.0
 
 
 DEFAULT = Setting("default", sweep=False)
 CENTRE = Setting("default, sweep")
 """The default at the length of the sweeps."""
+LONG = Setting("default, long", length=3.0)
+"""The default, sampled for longer, to see what becomes of curves that are not flat."""
 
 
 def environments(budget: Budget) -> tuple[Setting, ...]:
@@ -104,6 +109,8 @@ def strengths(budget: Budget) -> tuple[Setting, ...]:
 
 def sources(setting: Setting, budget: Budget) -> tuple[str, ...]:
     """From samples, if the budget has that, and with exact gradients."""
+    if setting == LONG:
+        return ("sampled",)
     return ("exact",) if setting.name in budget.exact_only else ("sampled", "exact")
 
 
@@ -172,7 +179,7 @@ class Task:
         """
         budget, setting = self.budget, self.setting
         stride = budget.sweep_exact_stride if setting.sweep else budget.exact_stride
-        length = (budget.sweep_exact if setting.sweep else budget.exact)[self.method]
+        length = setting.length * (budget.sweep_exact if setting.sweep else budget.exact)[self.method]
         share = min(1.0, (1.0 - setting.gamma) / (1.0 - DEFAULT.gamma))
         own = max(1, round(coarser * stride * share / self.stiffness))
         return own, schedule(round(share * length / own), self._points)
@@ -183,7 +190,7 @@ class Task:
         budget, setting = self.budget, self.setting
         stride = budget.sweep_sampled_stride if setting.sweep else budget.sampled_stride
         own = max(1, round(stride / self.stiffness))
-        return own, schedule(round(budget.sampled[self.method] / own), self._points)
+        return own, schedule(round(setting.length * budget.sampled[self.method] / own), self._points)
 
     @property
     def _points(self) -> int:
@@ -271,11 +278,12 @@ class Lineup:
 
     def _sweeps(self, budget: Budget, seed: int) -> Iterator[Job]:
         job = functools.partial(self.job, budget=budget, seed=seed)
-        for setting in (CENTRE, *environments(budget)):
+        for setting in (CENTRE, LONG, *environments(budget)):
             for source in sources(setting, budget):
                 for method in self.printed:
                     yield job(source, method, setting)
-            yield job("exact", self.reference, setting)
+            if "exact" in sources(setting, budget):
+                yield job("exact", self.reference, setting)
         for setting in (CENTRE, *strengths(budget)):
             for method in self.solved:
                 yield job("exact", method, setting)

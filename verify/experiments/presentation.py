@@ -7,6 +7,7 @@ from verify.experiments.contract import Above, Claim, Curve, Figure, Panel, Vani
 from verify.experiments.lineup import (
     CENTRE,
     DEFAULT,
+    LONG,
     Budget,
     Lineup,
     Setting,
@@ -96,7 +97,7 @@ def claims(
         own = setting if setting.strength == 1.0 or method in lineup.strengthened else CENTRE
         return f"{own.name}/{source}/{method}"
 
-    for setting in (DEFAULT, CENTRE, *environments(budget), *strengths(budget)):
+    for setting in (DEFAULT, LONG, CENTRE, *environments(budget), *strengths(budget)):
         for source in sources(setting, budget):
             place = f"{setting.name}/{source}"
             for finding in (*findings, *(tuned if setting == DEFAULT else ())):

@@ -35,7 +35,7 @@ from reference.problems.stackelberg import StackelbergGame
 from reference.problems.structure import stack
 from reference.validation import Array
 from verify.experiments.contract import Experiment, Measure, Parameter, Plan, Series
-from verify.experiments.lineup import CENTRE, DEFAULT, Budget, Lineup, Setting, Task
+from verify.experiments.lineup import CENTRE, DEFAULT, LONG, Budget, Lineup, Setting, Task
 from verify.experiments.presentation import (
     Finding,
     Look,
@@ -350,7 +350,7 @@ def plan(budget: str, seed: int) -> Plan:
             over_environments(LINEUP, LOOK, "tau", "τ", chosen, "independent", log=True),
             over_strength(LINEUP, LOOK, chosen),
         ),
-        (DEFAULT.name, CENTRE.name),
+        (DEFAULT.name, LONG.name, CENTRE.name),
         ASSUMPTIONS,
     )
 
