@@ -267,7 +267,7 @@ def test_bad_input() -> None:
     own, source = process(), Independent(torch.Generator().manual_seed(0))
     with pytest.raises(InputError, match=r"q_psj has shape \(1, 2, 2\)"):
         controlled(own, Table(torch.zeros(1, 2, 2, dtype=torch.float64)))
-    with pytest.raises(InputError, match="q_psj has dtype torch.int64"):
+    with pytest.raises(InputError, match=r"q_psj has dtype torch\.int64"):
         Table(torch.zeros(1, 3, 2, dtype=torch.int64))
     with pytest.raises(InputError, match=r"values_ps has shape \(2, 3\); it must be \(1, 3\)"):
         Lookahead(torch.zeros(2, 3, dtype=torch.float64))(own)
