@@ -3,10 +3,11 @@
     python benchmarks/figures.py [--threads K] [--rounds R] [--block I] [--seeds N] [--device cuda]
 
 Figure 1: ten random games of 100 states and 5 x 5 actions advance in one batch, with the printed
-settings.  Figure 3: five random environments of 10 states and 5 x 5 actions.  Each from samples, and
-with exact gradients by ``reference``, for as many iterations.  The methods run in turn, a block of
-iterations each, round after round, and medians over rounds are taken, so that a change of the machine's
-load meets all of them.  Seeds multiply the problems of a batch of samples.
+settings.  Figure 3: ten random environments of 10 states and 5 x 5 actions.  Each from samples, and with
+exact gradients by ``reference``: as many iterations, and in strides as long, as ``python -m verify
+reproduce`` takes.  The methods run in turn, a block of iterations each, round after round, and medians
+over rounds are taken, so that a change of the machine's load meets all of them.  Seeds multiply the
+problems of a batch of samples.
 
 The time of a figure is projected: iterations times seconds per iteration, on one core, and on two with
 a process per method, the longest first.  The processor's time is what a quiet machine would need; beside
@@ -42,6 +43,9 @@ from sampled.algorithms import appendix_e
 from sampled.algorithms.appendix_e import Settings
 from sampled.algorithms.bilevel import bilevel
 from sampled.algorithms.contract import Algorithm, keys, run
+from verify.experiments.incentive import PAPER as FIGURE_3
+from verify.experiments.lineup import Budget
+from verify.experiments.stackelberg import PAPER as FIGURE_1
 
 Make = Callable[[Any], Algorithm]
 Exact = Callable[[Any], Any]
@@ -54,18 +58,18 @@ class Figure:
     Attributes
     ----------
     problem : generator -> problem of ``reference``
-    count : int
-        Problems.
+    budget : Budget
+        Of the experiment: problems, iterations of each method, strides of exact gradients.
     objective : Objective of ``reference``
-    methods : name -> (algorithm of samples, algorithm with exact gradients, iterations)
+    methods : name in the experiment -> (algorithm of samples, algorithm with exact gradients)
     goals : (float, float)
         Seconds on two cores that samples and exact gradients may take.
     """
 
     problem: Callable[[np.random.Generator], Any]
-    count: int
+    budget: Budget
     objective: Any
-    methods: Mapping[str, tuple[Make, Exact, int]]
+    methods: Mapping[str, tuple[Make, Exact]]
     goals: tuple[float, float]
 
 
@@ -106,38 +110,31 @@ def exactly_meta(problem: Any) -> Any:
 FIGURES = {
     "Figure 1": Figure(
         random_stackelberg,
-        10,
+        FIGURE_1,
         stackelberg.OBJECTIVE,
         {
-            "independent gradient": (
+            "independent": (
                 appendix_e.independent,
                 exactly_independent(exact_value, appendix_e.VALUE, moving=True),
-                40_000,
             ),
-            "PBRL, value": (appendix_e.pbrl_value, exactly(exact_value, appendix_e.VALUE), 20_000),
-            "PBRL, Bellman": (
-                appendix_e.pbrl_bellman,
-                exactly(exact_bellman, appendix_e.BELLMAN),
-                12_000,
-            ),
+            "value": (appendix_e.pbrl_value, exactly(exact_value, appendix_e.VALUE)),
+            "bellman": (appendix_e.pbrl_bellman, exactly(exact_bellman, appendix_e.BELLMAN)),
         },
         (300.0, 60.0),
     ),
     "Figure 3": Figure(
         random_incentive_design,
-        5,
+        FIGURE_3,
         incentive_design.OBJECTIVE,
         {
-            "no incentive": (
+            "none": (
                 appendix_e.no_incentive,
                 exactly_independent(exact_ni, appendix_e.NIKAIDO_ISODA, moving=False),
-                20_000,
             ),
-            "meta-gradient": (appendix_e.meta_gradient, exactly_meta, 20_000),
-            "PBRL, Nikaido-Isoda": (
+            "meta": (appendix_e.meta_gradient, exactly_meta),
+            "pbrl": (
                 appendix_e.pbrl_nikaido_isoda,
                 exactly(exact_ni, appendix_e.NIKAIDO_ISODA),
-                20_000,
             ),
         },
         (180.0, 60.0),
@@ -166,34 +163,37 @@ class Method:
 
 def begin(figure: Figure, seeds: int, device: str) -> list[Method]:
     """Start a figure's methods on the same problems, from samples."""
-    problems = [figure.problem(np.random.default_rng(i)) for i in range(figure.count)]
+    problems = [figure.problem(np.random.default_rng(i)) for i in range(figure.budget.problems)]
     own = bilevel(stack(problems * seeds), device=device)
     methods = []
-    for name, (make, _, iterations) in figure.methods.items():
+    for name, (make, _) in figure.methods.items():
         algorithm = make(own)
-        key_p = keys(torch.Generator(device).manual_seed(0), figure.count * seeds)
+        key_p = keys(torch.Generator(device).manual_seed(0), figure.budget.problems * seeds)
 
         def advance(state: Any, steps: int, algorithm: Algorithm = algorithm) -> Any:
             return run(algorithm, state, steps).state
 
-        methods.append(Method(name, advance, algorithm.start(key_p), iterations, [], []))
+        methods.append(
+            Method(name, advance, algorithm.start(key_p), figure.budget.sampled[name], [], [])
+        )
     return methods
 
 
 def begin_exactly(figure: Figure) -> list[Method]:
     """Start them with exact gradients."""
-    whole = stack([figure.problem(np.random.default_rng(i)) for i in range(figure.count)])
+    whole = stack([figure.problem(np.random.default_rng(i)) for i in range(figure.budget.problems)])
     sizes = bilevel(whole).sizes
     given = exact_bilevel.Bilevel(whole, figure.objective, tuple(map(SoftmaxPolicy, sizes)))
-    x = np.zeros((figure.count, *whole.domain.shape))
+    x = np.zeros((figure.budget.problems, *whole.domain.shape))
     methods = []
-    for name, (_, make, iterations) in figure.methods.items():
+    for name, (_, make) in figure.methods.items():
         algorithm = make(given)
 
         def advance(state: Any, steps: int, algorithm: Any = algorithm) -> Any:
             return exact_contract.run(algorithm, state, steps).state
 
-        methods.append(Method(name, advance, algorithm.start(x), iterations, [], []))
+        updates = figure.budget.exact[name] // figure.budget.exact_stride
+        methods.append(Method(name, advance, algorithm.start(x), updates, [], []))
     return methods
 
 
@@ -251,7 +251,9 @@ def main() -> None:
     for title, figure in FIGURES.items():
         kinds = {
             f"{title}, from samples": begin(figure, given.seeds, given.device),
-            f"{title}, exact gradients": begin_exactly(figure),
+            f"{title}, exact gradients in strides of {figure.budget.exact_stride}": begin_exactly(
+                figure
+            ),
         }
         for (name, methods), goal in zip(kinds.items(), figure.goals, strict=True):
             measure(methods, given.rounds, given.block)
