@@ -1,5 +1,6 @@
 """``python -m verify reproduce``: the experiments of Section 6, their findings, figures and manifest."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,7 @@ from verify.commands.contract import DEVIATION, INTERRUPTED, Command, usage_erro
 
 if TYPE_CHECKING:
     from verify.experiments.carry_out import Request, Results
-    from verify.experiments.contract import Plan
+    from verify.experiments.contract import Choice, Plan
 
 PACKAGE = "verify.experiments"
 
@@ -25,6 +26,15 @@ Examples:
   python -m verify reproduce stackelberg --jobs 1           in this process alone
   python -m verify reproduce stackelberg --check docs/results/stackelberg
                                                             run again and compare
+  python -m verify reproduce rlhf                           learning from preferences, on tables
+  python -m verify reproduce rlhf --testbed minatar --budget full
+                                                            on two games, five seeds, 2 million steps
+  python -m verify reproduce rlhf --testbed minatar --game freeway --method a2c --method drlhf
+                                                            a part of it: this game, these methods
+  python -m verify reproduce rlhf --testbed minatar --seeds 8 --steps 500000
+                                                            more seeds, shorter runs
+  python -m verify reproduce rlhf --testbed atari --budget paper --device cuda
+                                                            Figure 2, on a machine with a GPU
 
 Exit codes: 0 done, or all as in the results that are checked; 1 a deviation; 2 wrong usage; 130
 interrupted: what had finished is kept for --resume.
@@ -77,6 +87,54 @@ def _run(
         bool,
         typer.Option("--resume", help="Take over what finished in an interrupted run of the same code."),
     ] = False,
+    testbed: Annotated[
+        str,
+        typer.Option(
+            "--testbed",
+            metavar="NAME",
+            show_default="tabular",
+            help="Of rlhf: tabular, minatar or atari.",
+        ),
+    ] = "",
+    game: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--game", metavar="NAME", show_default="the testbed's own", help="Of rlhf; may be repeated."
+        ),
+    ] = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--method",
+            metavar="NAME",
+            show_default="all",
+            help="Of rlhf: a2c, drlhf, printed, or derived-1000 and other lambda; may be repeated.",
+        ),
+    ] = None,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            "--seeds",
+            min=0,
+            metavar="N",
+            show_default="the budget's",
+            help="Of rlhf: number of runs of each method, two or more.",
+        ),
+    ] = 0,
+    steps: Annotated[
+        int,
+        typer.Option(
+            "--steps",
+            min=0,
+            metavar="N",
+            show_default="the budget's",
+            help="Of rlhf: environment steps of the policy in each run.",
+        ),
+    ] = 0,
+    device: Annotated[
+        str,
+        typer.Option("--device", metavar="NAME", show_default="cpu", help="Of rlhf: such as cuda."),
+    ] = "",
     check: Annotated[
         Path | None,
         typer.Option(
@@ -91,25 +149,27 @@ def _run(
 
     single_threaded()  # before a numerical library is loaded
     with usage_errors():
-        request = _request(name, budget, seed, check)
+        from verify.experiments.contract import Choice
+
+        choice = Choice(testbed, tuple(game or ()), tuple(method or ()), seeds, steps, device)
+        request = _request(name, budget, seed, check, choice)
         plan = request.plan()
-        directory = out or Path("out") / ("check" if check else "reproduce") / name
+        place = Path(name) / request.choice.testbed
+        directory = out or Path("out") / ("check" if check else "reproduce") / place
         try:
             with interruptible():
                 results = _carry_out(request, plan, directory, jobs, resume)
         except KeyboardInterrupt:
-            again = f"--check {check}" if check else f"--budget {request.budget} --seed {request.seed}"
-            typer.echo(
-                f"Interrupted; go on with: python -m verify reproduce {name} {again} --out {directory} "
-                "--resume",
-                err=True,
-            )
+            again = f"python -m verify reproduce {name} --check {check}" if check else request.command
+            typer.echo(f"Interrupted; go on with: {again} --out {directory} --resume", err=True)
             raise typer.Exit(INTERRUPTED) from None
         if check is not None:
             raise typer.Exit(_compare(check, plan, results))
 
 
-def _request(name: str, budget: str, seed: int | None, check: Path | None) -> "Request":
+def _request(
+    name: str, budget: str, seed: int | None, check: Path | None, choice: "Choice"
+) -> "Request":
     from reference.errors import InputError
 
     names = leaves.defining(PACKAGE, "EXPERIMENT")
@@ -117,9 +177,11 @@ def _request(name: str, budget: str, seed: int | None, check: Path | None) -> "R
         raise InputError(f"there is no experiment {name!r}; use one of {', '.join(names)}")
     from verify.experiments import documents
     from verify.experiments.carry_out import Request
-    from verify.experiments.contract import Experiment
+    from verify.experiments.contract import Choice, Experiment
 
     experiment = leaves.leaves(PACKAGE, "EXPERIMENT", Experiment)[name]
+    if experiment.chosen is None and choice != Choice():
+        raise InputError(f"{name} has no options{choice.words}: leave them out")
     if check is not None:
         made = documents.read(check / documents.MANIFEST)
         if made.get("experiment") != name:
@@ -129,8 +191,13 @@ def _request(name: str, budget: str, seed: int | None, check: Path | None) -> "R
             raise InputError(
                 f"{check} was made with --budget {made['budget']} --seed {made['seed']}: leave them out"
             )
-        return Request(name, experiment, *given)
-    return Request(name, experiment, budget or "paper", 0 if seed is None else seed)
+        if choice != Choice():
+            raise InputError(f"{check} names its own options: leave{choice.words} out")
+        budget, seed, choice = *given, documents.choice(made)
+    if experiment.chosen is not None:
+        choice = choice if choice.testbed else replace(choice, testbed="tabular")
+        experiment = experiment.chosen(choice)
+    return Request(name, experiment, budget or "paper", 0 if seed is None else seed, choice)
 
 
 def _carry_out(
@@ -154,6 +221,8 @@ def _carry_out(
     carry_out.write(request, plan, results, origin, directory)
     typer.echo(f"{len(results.data)} series, {sum(results.seconds.values()):.0f} s of processor time")
     typer.echo((directory / documents.TABLES).read_text(encoding="utf-8"))
+    for about, found in results.beside.measured.items():
+        typer.echo(f"{about}: {found}")
     typer.echo(f"Written to {directory}")
     return results
 

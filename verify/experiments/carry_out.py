@@ -11,13 +11,24 @@ import signal
 import time
 import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from reference.errors import InputError
 from verify.experiments import drawing, findings
-from verify.experiments.contract import Claim, Curve, Data, Experiment, Figure, Job, Plan, Series
+from verify.experiments.contract import (
+    Beside,
+    Choice,
+    Claim,
+    Curve,
+    Data,
+    Experiment,
+    Figure,
+    Job,
+    Plan,
+    Series,
+)
 from verify.experiments.documents import (
     CURVES,
     FINDINGS,
@@ -51,17 +62,21 @@ class Request:
     experiment : Experiment
     budget : str
     seed : int
+    choice : Choice
+        That the experiment is of.
     """
 
     name: str
     experiment: Experiment
     budget: str
     seed: int
+    choice: Choice = field(default_factory=Choice)
 
     @property
     def command(self) -> str:
         """The command that makes the results."""
-        return f"python -m verify reproduce {self.name} --budget {self.budget} --seed {self.seed}"
+        asked = f"{self.name}{self.choice.words} --budget {self.budget} --seed {self.seed}"
+        return f"python -m verify reproduce {asked}"
 
     def plan(self) -> Plan:
         """The plan.
@@ -96,11 +111,13 @@ class Results:
     data : mapping of str to Series
         In the order of the plan, as stored.
     seconds : mapping of str to float
-        Processor time.
+        Processor time of the jobs, the last call's alone where one had been killed before.
+    beside : Beside
     """
 
     data: Data
     seconds: Mapping[str, float]
+    beside: Beside = field(default_factory=Beside)
 
 
 class Store:
@@ -118,9 +135,30 @@ class Store:
 
     def path(self, key: str) -> Path:
         """Where a series is kept."""
-        digest = hashlib.sha256(key.encode()).hexdigest()[:8]
-        readable = "".join(c if c.isalnum() or c in "-=._" else "_" for c in key)
-        return self._directory / f"{readable}.{digest}.json"
+        return self._directory / f"{_file_name(key)}.json"
+
+    def rooms(self, keys: Sequence[str]) -> dict[str, Path]:
+        """The directories of those jobs that have one."""
+        found = {key: self._directory / _file_name(key) for key in keys}
+        return {key: path for key, path in found.items() if path.is_dir()}
+
+    def room(self, key: str) -> Path:
+        """Make the directory of a job that can go on.
+
+        Raises
+        ------
+        InputError
+            If it was begun by other code, or with another budget or seed.
+        """
+        room = self._directory / _file_name(key)
+        path = room / "stamp.json"
+        document = {"schema": SCHEMA, "stamp": self._stamp}
+        if path.exists():
+            self._own(path, read(path))
+        else:
+            room.mkdir(parents=True, exist_ok=True)
+            files.write(path, json.dumps(document))
+        return room
 
     def get(self, key: str) -> Done | None:
         """A series that is stored, or nothing.
@@ -134,15 +172,18 @@ class Store:
         if not path.exists():
             return None
         document = read(path)
+        self._own(path, document)
+        return Done(read_series(document["series"]), float(document["cpu_seconds"]))
+
+    def _own(self, path: Path, document: Mapping[str, Any]) -> None:
         if document.get("stamp") != self._stamp:
             changed = [k for k, v in self._stamp.items() if document.get("stamp", {}).get(k) != v]
             raise InputError(
                 f"{path} was made with another {' and '.join(changed)}: begin anew in another --out"
             )
-        return Done(read_series(document["series"]), float(document["cpu_seconds"]))
 
     def put(self, done: Done) -> None:
-        """Store a series."""
+        """Store a series; its job's checkpoints are not needed any more."""
         document = {
             "schema": SCHEMA,
             "stamp": self._stamp,
@@ -150,10 +191,21 @@ class Store:
             "series": dump_series(done.series),
         }
         files.write(self.path(done.series.key), json.dumps(document))
+        for room in self.rooms([done.series.key]).values():
+            for checkpoint in room.glob("*.pt"):
+                checkpoint.unlink()
 
 
-def perform(job: Job) -> Done:
-    """Run a job in this process; a ``RuntimeWarning`` counts as raised.
+def _file_name(key: str) -> str:
+    digest = hashlib.sha256(key.encode()).hexdigest()[:8]
+    readable = "".join(c if c.isalnum() or c in "-=._" else "_" for c in key)
+    return f"{readable}.{digest}"
+
+
+def perform(job: Job, room: Path | None = None) -> Done:
+    """Run a job in this process, in its own directory if it needs one.
+
+    A ``RuntimeWarning`` counts as raised.
 
     Raises
     ------
@@ -163,17 +215,18 @@ def perform(job: Job) -> Done:
     begin = time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
-        series = job.run()
+        series = job.run() if job.begun is None or room is None else job.begun(room)
     if series.key != job.key:
         raise InputError(f"the job {job.key} made the series {series.key}: a job makes its own")
     return Done(stored(series), round(time.process_time() - begin, 2))
 
 
-def _parallel(jobs: Sequence[Job], workers: int) -> Generator[Done, None, None]:
+def _parallel(jobs: Sequence[Job], workers: int, store: Store) -> Generator[Done, None, None]:
     """Perform jobs, the heavy ones first, and yield their series as they finish."""
     ordered = sorted(jobs, key=lambda job: -job.weight)
+    rooms = [store.room(job.key) if job.begun is not None else None for job in ordered]
     if min(workers, len(jobs)) <= 1:
-        yield from map(perform, ordered)
+        yield from map(perform, ordered, rooms)
         return
     from joblib import Parallel, delayed  # type: ignore[import-untyped]  # joblib ships no types
 
@@ -184,7 +237,7 @@ def _parallel(jobs: Sequence[Job], workers: int) -> Generator[Done, None, None]:
             parallel = stack.enter_context(
                 Parallel(workers, backend="loky", batch_size=1, return_as="generator_unordered")
             )
-        tasks = (delayed(perform)(job) for job in ordered)
+        tasks = (delayed(perform)(*pair) for pair in zip(ordered, rooms, strict=True))
         with blocked(signal.SIGINT):  # processes that start within never see it, but this one does
             results = stack.enter_context(contextlib.closing(parallel(tasks)))
         yield from results
@@ -227,7 +280,7 @@ def carry_out(
         done += sum(weights[key] for key in found)
         watch("", done, total)
         with contextlib.closing(
-            _parallel([job for job in listed if job.key not in found], jobs)
+            _parallel([job for job in listed if job.key not in found], jobs, store)
         ) as rest:
             for finished in rest:
                 store.put(finished)
@@ -236,7 +289,7 @@ def carry_out(
                 watch(finished.series.key, done, total)
         data |= {key: found[key].series for key in keys}
         seconds |= {key: found[key].seconds for key in keys}
-    return Results(data, seconds)
+    return Results(plan.gathered(data), seconds, plan.beside(store.rooms(list(seconds))))
 
 
 def manifest(request: Request, plan: Plan, results: Results, origin: Origin) -> dict[str, Any]:
@@ -255,7 +308,13 @@ def manifest(request: Request, plan: Plan, results: Results, origin: Origin) -> 
             "environment": dict(origin.environment),
         },
         "assumptions": dict(plan.assumptions),
-        "figures": [_figure(figure, request, results.data) for figure in plan.figures],
+        "figures": [_figure(figure, request, results.data) for figure in plan.figures]
+        + [
+            {"file": f"{p.name}.svg", "caption": p.caption, "panels": []}
+            for p in results.beside.pictures
+        ],
+        **({"choice": asdict(request.choice)} if request.choice != Choice() else {}),
+        **({"measured": dict(results.beside.measured)} if results.beside.measured else {}),
         "cpu_seconds": dict(results.seconds),
     }
 
@@ -346,6 +405,7 @@ def write(request: Request, plan: Plan, results: Results, origin: Origin, direct
         If one cannot be written.
     """
     contents = products(plan, results.data)  # all before the first is written
+    contents |= {f"{picture.name}.svg": picture.svg for picture in results.beside.pictures}
     contents[MANIFEST] = dumps(manifest(request, plan, results, origin))
     for name, text in contents.items():
         files.write(directory / name, text)
@@ -355,6 +415,7 @@ def stamp(request: Request, origin: Origin) -> dict[str, Any]:
     """What a stored series depends on."""
     return {
         "experiment": request.name,
+        **({"choice": request.choice.words} if request.choice != Choice() else {}),
         "budget": request.budget,
         "seed": request.seed,
         "code": origin.fingerprint,

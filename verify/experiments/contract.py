@@ -13,6 +13,7 @@ and of nothing else, so that a reader can recompute them from the data.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -98,11 +99,15 @@ class Job:
         Its work, relative to that of the others.
     run : callable
         Can be sent to another process.
+    begun : callable, optional
+        In place of ``run``, of a long job: given a directory of its own, in which it goes on where it
+        was killed, with the same result.
     """
 
     key: str
     weight: float
     run: Callable[[], Series]
+    begun: Callable[[Path], Series] | None = None
 
 
 @dataclass(frozen=True)
@@ -167,6 +172,8 @@ class Curve:
         Exact gradients are dashed, samples solid.
     baseline : tuple of str
         If given, final values are drawn in percent above those of these series, seed by seed.
+    interval : bool
+        Whether 95 % intervals of the mean, by the t distribution, are drawn in place of standard errors.
     """
 
     label: str
@@ -176,6 +183,7 @@ class Curve:
     colour: int
     dashed: bool = False
     baseline: tuple[str, ...] = ()
+    interval: bool = False
 
 
 @dataclass(frozen=True)
@@ -218,6 +226,46 @@ Stage = Callable[[Data], tuple[Job, ...]]
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A figure that is not drawn of series.
+
+    Attributes
+    ----------
+    name : str
+        Of the file, without ``.svg``.
+    caption : str
+    svg : str
+    """
+
+    name: str
+    caption: str
+    svg: str
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What jobs leave in their directories beside their series.
+
+    Attributes
+    ----------
+    pictures : tuple of Picture
+    measured : mapping of str to str
+        About the machine, such as rates: no part of the results that are compared.
+    """
+
+    pictures: tuple[Picture, ...] = ()
+    measured: Mapping[str, str] = field(default_factory=dict)
+
+
+def _all(data: Data) -> Data:
+    return data
+
+
+def _nothing(_rooms: Mapping[str, Path]) -> Beside:
+    return Beside()
+
+
+@dataclass(frozen=True)
 class Plan:
     """An experiment at one budget and seed.
 
@@ -232,6 +280,10 @@ class Plan:
         Settings whose final values are tabled.
     assumptions : mapping of str to str
         What the paper does not state and this experiment assumes.
+    gathered : callable
+        Makes the series that are kept of those of the jobs, such as one of all seeds.
+    beside : callable
+        Reads the directories of jobs, by their keys.
     """
 
     measures: tuple[Measure, ...]
@@ -240,6 +292,40 @@ class Plan:
     figures: tuple[Figure, ...]
     featured: tuple[str, ...] = ()
     assumptions: Mapping[str, str] = field(default_factory=dict)
+    gathered: Callable[[Data], Data] = _all
+    beside: Callable[[Mapping[str, Path]], Beside] = _nothing
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which part of an experiment is asked for, beside budget and seed; what is empty is its own choice.
+
+    Attributes
+    ----------
+    testbed : str
+    games, methods : tuple of str
+    seeds : int
+        How many; 0 for the budget's.
+    steps : int
+        Of the environment in each run; 0 for the budget's.
+    device : str
+    """
+
+    testbed: str = ""
+    games: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+    seeds: int = 0
+    steps: int = 0
+    device: str = ""
+
+    @property
+    def words(self) -> str:
+        """As options of the command, each with a space before it."""
+        options: list[tuple[str, str | int]] = [("testbed", self.testbed)]
+        options += [("game", g) for g in self.games]
+        options += [("method", m) for m in self.methods]
+        options += [("seeds", self.seeds), ("steps", self.steps), ("device", self.device)]
+        return "".join(f" --{name} {value}" for name, value in options if value)
 
 
 @dataclass(frozen=True)
@@ -255,9 +341,12 @@ class Experiment:
         What each amount of work is for, by name.
     plan : callable
         Returns the plan for the name of a budget and a seed.
+    chosen : callable, optional
+        Returns the experiment of a choice; without it, there is none.
     """
 
     title: str
     source: str
     budgets: Mapping[str, str]
     plan: Callable[[str, int], Plan]
+    chosen: "Callable[[Choice], Experiment] | None" = None

@@ -5,7 +5,8 @@ A directory ``DIR`` holds, as JSON::
     manifest.json   schema, experiment, title, source, command, budget, seed, origin, assumptions,
                     cpu_seconds per series, and figures: file, caption, panels of title, axis labels
                     and curves; each curve with its label, measure, x, command and file, and its series
-                    with their keys, parameters and seeds
+                    with their keys, parameters and seeds; choice, if a part was asked for, and
+                    measured, what was found about the machine
     curves.json     schema, measures (name -> axis label), and series: key (setting/source/method),
                     parameters, seeds, iterations (K), steps (K), values (measure -> K rows of one number
                     per seed)
@@ -14,7 +15,8 @@ A directory ``DIR`` holds, as JSON::
                     p_rank), holm_p_t, holm_p_rank, verdict (holds, reversed, stays, undecided)
     <figure>.svg    the figures
     findings.md     the verdicts as tables
-    runs/           series of jobs that have finished, from which an interrupted run goes on
+    runs/           series of jobs that have finished, from which an interrupted run goes on, and
+                    directories of long jobs, with settings, metrics and checkpoints
 
 Numbers of series are rounded to :data:`DIGITS` significant digits when they are stored, and to multiples
 of :data:`QUANTUM`: a gap that is a difference of values is not known any better.  Findings and figures
@@ -37,7 +39,7 @@ import numpy as np
 
 from reference.errors import InputError
 from reference.validation import Array
-from verify.experiments.contract import Data, Series
+from verify.experiments.contract import Choice, Data, Series
 
 SCHEMA = "pbrl.experiment/1"
 DIGITS = 6
@@ -155,6 +157,22 @@ def read(path: Path) -> Any:
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
         raise InputError(f"{path} is not of the schema {SCHEMA}: make it anew with this version")
     return document
+
+
+def choice(manifest: Mapping[str, Any]) -> Choice:
+    """The choice that a manifest names.
+
+    Raises
+    ------
+    InputError
+        If it is none.
+    """
+    given = manifest.get("choice", {})
+    try:
+        lists = {name: tuple(map(str, given[name])) for name in ("games", "methods") if name in given}
+        return Choice(**(given | lists))
+    except (TypeError, AttributeError) as error:
+        raise InputError(f"the manifest's choice is {given!r}, which is none: make it anew") from error
 
 
 def read_data(directory: Path) -> dict[str, Series]:

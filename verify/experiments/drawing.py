@@ -1,4 +1,6 @@
-"""Figures of series as SVG: means with their standard errors, the same bytes for the same data.
+"""Figures of series as SVG: means with their errors, the same bytes for the same data.
+
+Errors are standard errors, or 95 % intervals where a curve asks for them.
 
 Colours are those of Okabe and Ito, which colour-blind readers can tell apart; exact and sampled curves
 differ by their dashes too.  Text stays text.  Panels stand above each other, four inches wide, so that a
@@ -9,6 +11,7 @@ import io
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from verify.experiments.contract import Curve, Data, Figure, Panel
 
@@ -80,7 +83,7 @@ def _draw(axes: Any, panel: Panel, data: Data, labels: dict[str, Any]) -> None:
 
 
 def points(curve: Curve, data: Data) -> tuple[list[float], list[float], list[float]]:
-    """x, mean and standard error of what a curve shows."""
+    """x, mean and standard error, or half the 95 % interval, of what a curve shows."""
     series = [data[key] for key in curve.series]
     if curve.x in {"steps", "iterations"}:
         (own,) = series
@@ -94,6 +97,10 @@ def points(curve: Curve, data: Data) -> tuple[list[float], list[float], list[flo
             columns = [100.0 * (c / b - 1.0) for c, b in zip(columns, below, strict=True)]
     means = [float(column.mean()) for column in columns]
     errors = [float(column.std(ddof=1) / np.sqrt(len(column))) for column in columns]
+    if curve.interval:
+        errors = [
+            float(stats.t.ppf(0.975, len(c) - 1)) * e for c, e in zip(columns, errors, strict=True)
+        ]
     return xs, means, errors
 
 

@@ -1,13 +1,16 @@
-"""The experiment on learning from preferences."""
+"""The experiments on learning from preferences: one part of each testbed that has results."""
 
 from markupsafe import Markup
 
 from verify.report.page.contract import Material, Section
 from verify.report.page.results import experiment
 
+TESTBEDS = ("tabular", "minatar", "atari")
+
 
 def _present(material: Material) -> Markup | None:
-    return experiment(material, "rlhf")
+    parts = [part for t in TESTBEDS if (part := experiment(material, f"rlhf/{t}")) is not None]
+    return Markup("").join(parts) if parts else None
 
 
 SECTION = Section(

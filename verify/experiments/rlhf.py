@@ -1,0 +1,553 @@
+r"""Section 6.2 and Figure 2: learning from preferences, on tables, on MinAtar and on Atari.
+
+Methods: A2C on the true reward, DRLHF, and PBRL in two readings: as Appendix E.2 prints it, and as (2.5)
+and Lemma 7 (a) derive it, with the penalty's weight lambda = 1 / c for several lambda.  Measured::
+
+    value     V(rho) of the policy under the true reward, by a linear system        on tables
+    return    mean true return of whole episodes, played apart from training        on games
+
+A run of one seed is a job, which goes on from its checkpoint wherever it was killed.  What is judged are
+the runs of all seeds, of each game by itself, and of all games together as shares of what the oracle
+reaches, its mean final value in that game.
+"""
+
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reference.errors import InputError
+from verify.experiments import rlhf_runs
+from verify.experiments.contract import (
+    Above,
+    Choice,
+    Claim,
+    Curve,
+    Data,
+    Experiment,
+    Figure,
+    Job,
+    Measure,
+    Panel,
+    Plan,
+    Series,
+)
+from verify.experiments.rlhf_runs import Task
+
+if TYPE_CHECKING:
+    from sampled.rlhf.settings import Settings
+
+A2C, DRLHF, PRINTED, DERIVED = "a2c", "drlhf", "printed", "derived-"
+"""Names of methods; lambda follows the last one."""
+
+E2 = f"{DERIVED}1000"
+"""At the weight that Appendix E.2's coefficient implies."""
+
+TOGETHER = "together"
+"""The setting of all games."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Amount of work on a testbed.
+
+    Attributes
+    ----------
+    purpose : str
+    games, methods : tuple of str
+    seeds : int
+    updates : int
+        Of the policy; 0 for the preset's.
+    points : int
+        Evaluations, at equal distances.
+    episodes : int
+        Of an evaluation.
+    reduced : bool
+        Whether everything else is cut down too: few pairs, a short warm-up, few lanes.
+    """
+
+    purpose: str
+    games: tuple[str, ...]
+    methods: tuple[str, ...]
+    seeds: int
+    updates: int
+    points: int
+    episodes: int
+    reduced: bool = False
+
+
+@dataclass(frozen=True)
+class Bed:
+    """A testbed.
+
+    Attributes
+    ----------
+    presets : str
+        What its presets' names begin with.
+    measure : Measure
+    budgets : mapping of str to Budget
+    """
+
+    presets: str
+    measure: Measure
+    budgets: Mapping[str, Budget]
+
+
+LAKE, RANDOM = "frozen_lake", "random_mdp"
+FOUR = (A2C, DRLHF, PRINTED, E2)
+VALUE = Measure("value", "exact value under the true reward V(ρ)")
+RETURN = Measure("return", "true return of an episode")
+SHARE = Measure("share", "share of the oracle's final value")
+ATARI = ("seaquest", "beam_rider", "ms_pacman")
+
+BEDS: Mapping[str, Bed] = {
+    "tabular": Bed(
+        "tabular",
+        VALUE,
+        {
+            "smoke": Budget(
+                "a few updates, to see that all works", (LAKE, RANDOM), FOUR, 2, 8, 4, 2, True
+            ),
+            "paper": Budget(
+                "both tables, eight seeds, 300 updates, three lambda",
+                (LAKE, RANDOM),
+                (*FOUR, f"{DERIVED}30", f"{DERIVED}1"),
+                8,
+                300,
+                15,
+                2,
+            ),
+            "full": Budget(
+                "both tables, ten seeds, all 2000 updates of the presets, six lambda",
+                (LAKE, RANDOM),
+                (*FOUR, *(f"{DERIVED}{n}" for n in ("100", "10", "1", "0.1", "0.01"))),
+                10,
+                0,
+                40,
+                2,
+            ),
+        },
+    ),
+    "minatar": Bed(
+        "minatar",
+        RETURN,
+        {
+            "smoke": Budget(
+                "a few updates, to see that all works", ("breakout",), FOUR, 2, 8, 4, 2, True
+            ),
+            "paper": Budget(
+                "a tenth of the full runs, three seeds: a pipeline check, no result",
+                ("breakout", "space_invaders"),
+                FOUR,
+                3,
+                625,
+                10,
+                16,
+            ),
+            "full": Budget(
+                "two games, five seeds, two million steps each",
+                ("breakout", "space_invaders"),
+                FOUR,
+                5,
+                6250,
+                25,
+                32,
+            ),
+        },
+    ),
+    "atari": Bed(
+        "paper",
+        RETURN,
+        {
+            "smoke": Budget(
+                "a few updates on the real game: a pipeline check, no result",
+                ("seaquest",),
+                (A2C, DRLHF, PRINTED),
+                2,
+                6,
+                1,
+                1,
+                True,
+            ),
+            "paper": Budget(
+                "Figure 2 at the settings of Appendix E.2, five seeds: for a machine with a GPU",
+                ATARI,
+                FOUR,
+                5,
+                0,
+                50,
+                5,
+            ),
+        },
+    ),
+}
+
+
+# Settings.
+
+
+def settings(task: Task) -> "Settings":
+    """The settings of a run: the preset's, in the method's reading, at the task's length.
+
+    Raises
+    ------
+    InputError
+        If there is no such game or method.
+    """
+    from sampled.rlhf.settings import Tabular, preset
+
+    found = _method(task.method)(preset(task.preset))
+    updates = task.updates or found.run.updates
+    every = max(updates // task.points, 1)
+    run = replace(
+        found.run,
+        seed=task.seed,
+        updates=updates,
+        log_every=every,
+        evaluate_every=every,
+        episodes=task.episodes,
+    )
+    found = replace(found, run=run)
+    if isinstance(found.game, Tabular):
+        found = replace(found, game=replace(found.game, instance=task.seed))
+    return _reduced(found) if task.reduced else found
+
+
+def _reduced(found: "Settings") -> "Settings":
+    from sampled.rlhf.settings import Atari, MinAtar, Tabular
+
+    game = found.game
+    pairs, workers = 8, 4
+    match game:
+        case Tabular():
+            pairs = 128  # in the lake most pairs tie
+        case MinAtar():
+            game = replace(game, max_steps=60)
+        case Atari():  # with all its lanes, so that rates are those of a longer run
+            game, workers = replace(game, max_frames=600), found.a2c.workers
+    return replace(
+        found,
+        game=game,
+        run=replace(found.run, checkpoint_every=5),
+        a2c=replace(found.a2c, workers=workers),
+        preferences=replace(
+            found.preferences, initial_pairs=pairs, pairs_per_epoch=4, capacity=2 * pairs, window=50
+        ),
+        reward=replace(found.reward, warmup_epochs=2, epoch_every=3, batch_size=8),
+        pbrl=replace(found.pbrl, penalty_lanes=4),
+    )
+
+
+def _method(name: str) -> "Callable[[Settings], Settings]":
+    from sampled.rlhf.settings import Method, as_derived, as_printed
+
+    def plain(method: Method) -> "Callable[[Settings], Settings]":
+        return lambda s: replace(s, run=replace(s.run, method=method))
+
+    known = {A2C: plain(Method.A2C), DRLHF: plain(Method.DRLHF), PRINTED: as_printed}
+    if name in known:
+        return known[name]
+    strength = strength_of(name)
+
+    def derived(s: "Settings") -> "Settings":
+        pbrl = replace(s.pbrl, upper_weight=1.0 / strength, penalty_weight=strength)
+        return as_derived(replace(s, pbrl=pbrl))
+
+    return derived
+
+
+def strength_of(name: str) -> float:
+    """The lambda in the name of a derived method.
+
+    Raises
+    ------
+    InputError
+        If there is none, or it is not positive and finite.
+    """
+    try:
+        strength = float(name.removeprefix(DERIVED)) if name.startswith(DERIVED) else float("nan")
+    except ValueError:
+        strength = float("nan")
+    if not 0.0 < strength < float("inf"):
+        raise InputError(
+            f"there is no method {name!r}; use {A2C}, {DERIVED}LAMBDA such as {E2}, {DRLHF} or {PRINTED}"
+        )
+    return strength
+
+
+def label(name: str) -> str:
+    """Of a curve."""
+    plain = {A2C: "A2C, true reward", DRLHF: "DRLHF", PRINTED: "PBRL as printed"}
+    return plain.get(name) or f"PBRL as derived, λ = {strength_of(name):g}"
+
+
+# Jobs and their series.
+
+
+def tasks(testbed: str, budget: Budget, seed: int, device: str) -> Iterator[Task]:
+    """Every run."""
+    for game in budget.games:
+        for method in budget.methods:
+            for i in range(budget.seeds):
+                yield Task(
+                    testbed=testbed,
+                    preset=f"{BEDS[testbed].presets}_{game}",
+                    game=game,
+                    method=method,
+                    seed=seed * 1000 + i,
+                    updates=budget.updates,
+                    points=budget.points,
+                    episodes=budget.episodes,
+                    reduced=budget.reduced,
+                    device=device,
+                    measure=BEDS[testbed].measure.name,
+                )
+
+
+def _refused() -> Series:
+    raise InputError("a run of RLHF needs a directory of its own")
+
+
+def _jobs(testbed: str, budget: Budget, seed: int, device: str, _data: Data) -> tuple[Job, ...]:
+    listed = []
+    for task in tasks(testbed, budget, seed, device):
+        chosen = settings(task)
+        weight = float(chosen.run.updates * chosen.a2c.workers * chosen.a2c.steps)
+        weight *= {A2C: 1.0, DRLHF: 1.3, PRINTED: 1.5}.get(task.method, 2.2)
+        run = functools.partial(rlhf_runs.perform, task, chosen)
+        listed.append(Job(task.key, weight, _refused, run))
+    return tuple(listed)
+
+
+def gathered(measure: str, budget: Budget, data: Data) -> Data:
+    """Series of all seeds, and of all games together if the oracle is among the methods."""
+    found: dict[str, Series] = {}
+    for game in budget.games:
+        for method in budget.methods:
+            key = f"{game}/sampled/{method}"
+            parts = [series for name, series in data.items() if name.rpartition("/")[0] == key]
+            found[key] = _joined(key, parts, {measure: [s.values[measure] for s in parts]})
+    if A2C not in budget.methods or len(budget.games) < 2:
+        return found
+    oracle = {g: float(found[f"{g}/sampled/{A2C}"].tail(measure).mean()) for g in budget.games}
+    if min(oracle.values()) <= 0.0:  # of nothing there is no share
+        return found
+    for method in budget.methods:
+        own = {game: found[f"{game}/sampled/{method}"] for game in budget.games}
+        if len({series.iterations for series in own.values()}) > 1:
+            continue
+        shares = [series.values[measure] / oracle[game] for game, series in own.items()]
+        key = f"{TOGETHER}/sampled/{method}"
+        found[key] = _joined(key, list(own.values()), {SHARE.name: shares})
+    return found
+
+
+def _joined(key: str, parts: list[Series], values: Mapping[str, list[np.ndarray]]) -> Series:
+    first = parts[0]
+    seeds = tuple(seed for series in parts for seed in series.seeds)
+    steps = np.mean([series.steps for series in parts], axis=0).round()
+    columns = {name: np.concatenate(found, axis=1) for name, found in values.items()}
+    return Series(key, first.parameters, seeds, first.iterations, tuple(int(n) for n in steps), columns)
+
+
+# Findings and figures.
+
+PAIRS = (
+    ("PBRL as printed > DRLHF", PRINTED, DRLHF),
+    ("PBRL as derived > DRLHF", E2, DRLHF),
+    ("oracle > DRLHF", A2C, DRLHF),
+    ("oracle > PBRL as printed", A2C, PRINTED),
+    ("PBRL as printed > as derived", PRINTED, E2),
+)
+
+
+def claims(measure: str, budget: Budget) -> Iterator[Claim]:
+    """What Figure 2 says, of each game and of all together; derived at the lambda of Appendix E.2."""
+    places = [(game, measure) for game in budget.games]
+    if A2C in budget.methods and len(budget.games) > 1:
+        places.append((TOGETHER, SHARE.name))
+    for place, measured in places:
+        for name, upper, lower in PAIRS:
+            if {upper, lower} <= set(budget.methods):
+                here = f"{place}/sampled"
+                yield Above(name, here, measured, f"{here}/{upper}", f"{here}/{lower}")
+
+
+def figures(bed: Bed, budget: Budget) -> Iterator[Figure]:
+    """Curves of each game, over updates and over all steps; final values over lambda."""
+    colours = {method: i for i, method in enumerate(budget.methods)}
+    for x, caption in (
+        ("iterations", "updates of the policy"),
+        ("steps", "environment steps of all kinds"),
+    ):
+        yield Figure(
+            f"curves_{x}",
+            f"Learning curves over {caption}: means over seeds with 95 % intervals",
+            tuple(
+                Panel(
+                    game.replace("_", " "),
+                    caption,
+                    bed.measure.label,
+                    tuple(
+                        Curve(
+                            label(m),
+                            bed.measure.name,
+                            (f"{game}/sampled/{m}",),
+                            x,
+                            colours[m],
+                            interval=True,
+                        )
+                        for m in budget.methods
+                    ),
+                )
+                for game in budget.games
+            ),
+        )
+    derived = sorted((m for m in budget.methods if m.startswith(DERIVED)), key=strength_of)
+    if len(derived) > 1:
+        yield Figure(
+            "sweep_lambda",
+            "Final values of PBRL as derived against lambda, with 95 % intervals",
+            tuple(
+                Panel(
+                    game.replace("_", " "),
+                    "λ",
+                    bed.measure.label,
+                    (
+                        Curve(
+                            "PBRL as derived",
+                            bed.measure.name,
+                            tuple(f"{game}/sampled/{m}" for m in derived),
+                            "lambda",
+                            colours[derived[0]],
+                            interval=True,
+                        ),
+                        *(
+                            Curve(
+                                label(m), bed.measure.name, (f"{game}/sampled/{m}",), "level", colours[m]
+                            )
+                            for m in (A2C, DRLHF, PRINTED)
+                            if m in budget.methods
+                        ),
+                    ),
+                    x_log=True,
+                )
+                for game in budget.games
+            ),
+        )
+
+
+# Plans.
+
+
+def plan(choice: Choice, budget: str, seed: int) -> Plan:
+    """The plan of a budget, or of the chosen part of it.
+
+    Raises
+    ------
+    InputError
+        If there is no such game or method, something is not installed, or there is one seed only.
+    """
+    from sampled.rlhf.experiment import testbed
+
+    bed = BEDS[choice.testbed]
+    part = _part(choice, bed.budgets[budget])
+    for task in tasks(choice.testbed, replace(part, seeds=1), seed, choice.device):
+        testbed(settings(task).game)
+    measures = (bed.measure, SHARE)
+    return Plan(
+        measures,
+        (functools.partial(_jobs, choice.testbed, part, seed, choice.device or "cpu"),),
+        tuple(claims(bed.measure.name, part)),
+        tuple(figures(bed, part)),
+        part.games,
+        _assumptions(choice, part),
+        functools.partial(gathered, bed.measure.name, part),
+        functools.partial(
+            rlhf_runs.beside, {g: f"{bed.presets}_{g}" for g in part.games}, choice.testbed
+        ),
+    )
+
+
+def _part(choice: Choice, budget: Budget) -> Budget:
+    if choice.seeds == 1:
+        raise InputError("--seeds is 1; a paired test needs two or more")
+    part = replace(
+        budget,
+        games=choice.games or budget.games,
+        methods=choice.methods or budget.methods,
+        seeds=choice.seeds or budget.seeds,
+    )
+    for name in ("games", "methods"):
+        given = getattr(part, name)
+        if len(set(given)) < len(given):
+            raise InputError(f"the {name} are {', '.join(given)}: name each once")
+    known = known_games(choice.testbed)
+    for game in part.games:
+        if game not in known:
+            raise InputError(f"{choice.testbed} has no game {game!r}; use one of {', '.join(known)}")
+    for method in part.methods:
+        _method(method)
+    if not choice.steps:
+        return part
+    first = next(tasks(choice.testbed, part, 0, "cpu"))
+    a2c = settings(first).a2c
+    updates = choice.steps // (a2c.workers * a2c.steps)
+    least = part.points * a2c.workers * a2c.steps
+    if choice.steps < least:
+        raise InputError(
+            f"--steps is {choice.steps}, which are {updates} updates of {a2c.workers} lanes x "
+            f"{a2c.steps} steps; {part.points} evaluations need {least} or more"
+        )
+    return replace(part, updates=updates)
+
+
+def known_games(testbed: str) -> tuple[str, ...]:
+    """Games that there are presets of."""
+    from sampled.rlhf.settings import presets
+
+    start = f"{BEDS[testbed].presets}_"
+    return tuple(name.removeprefix(start) for name in presets() if name.startswith(start))
+
+
+def _assumptions(choice: Choice, part: Budget) -> dict[str, str]:
+    found = {
+        "settings": f"the presets {BEDS[choice.testbed].presets}_*, whose fields docs/rlhf.md explains",
+        "seeds": f"{part.seeds}; at each, all methods have the same task and the same first networks",
+        "final value": "mean over the last fifth of a run",
+        "PBRL as derived": "penalty weight lambda and upper coefficient 1 / lambda",
+        TOGETHER: "final values as shares of the oracle's mean in the same game, all games in one test",
+    }
+    if part.seeds < 6:
+        found["tests"] = (
+            f"with {part.seeds} pairs the smallest p of an exact two-sided rank test is "
+            f"{2.0 ** (1 - part.seeds):g}: of one game alone nothing can be decided"
+        )
+    if part.reduced or choice.testbed == "atari":
+        found["length"] = f"{part.purpose}"
+    return found
+
+
+def chosen(choice: Choice) -> Experiment:
+    """The experiment on a testbed.
+
+    Raises
+    ------
+    InputError
+        If there is no such testbed.
+    """
+    if choice.testbed not in BEDS:
+        raise InputError(f"there is no testbed {choice.testbed!r} of rlhf; use one of {', '.join(BEDS)}")
+    budgets = {name: budget.purpose for name, budget in BEDS[choice.testbed].budgets.items()}
+    return Experiment(
+        f"Learning from preferences, {choice.testbed}",
+        "Section 6.2, Figure 2",
+        budgets,
+        functools.partial(plan, choice),
+        chosen,
+    )
+
+
+EXPERIMENT = chosen(Choice(testbed="tabular"))
