@@ -90,7 +90,7 @@ def test_the_equilibrium_by_iteration() -> None:
     """With a strong regulariser, responding to each other and backing up the value converges."""
     strong = Setting("strong", gamma=0.5, tau=1.0)
     problem = incentive.problems(strong, 3, 0, REPORTED, 2)
-    x = G.normal(size=(2, 3, 5, 5))
+    x = np.random.default_rng(5).normal(size=(2, 3, 5, 5))
     uniform = np.full((2, 3, 5), 0.2)
     found = incentive.measuring(problem, x, (uniform, uniform), None)
     assert "own_gap" not in found

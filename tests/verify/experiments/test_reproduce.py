@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from joblib.externals.loky import get_reusable_executor  # type: ignore[import-untyped]  # joblib ships no types
 
 from verify import cli
 from verify.commands import reproduce
@@ -77,6 +78,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(reproduce, "PACKAGE", "toy_experiments")
     monkeypatch.setenv("TOY_LOG", str(tmp_path / "log"))
+    get_reusable_executor().shutdown()  # processes of an earlier test do not know this folder
     yield tmp_path
     for name in [n for n in sys.modules if n.startswith("toy_experiments")]:
         del sys.modules[name]
