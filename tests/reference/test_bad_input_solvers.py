@@ -31,6 +31,7 @@ from reference.algorithms import (
 from reference.algorithms.bilevel import Bilevel
 from reference.algorithms.checkpoint import Checkpoint
 from reference.algorithms.contract import Constant, Power, Run, State
+from reference.algorithms.hypergradient import Hypergradient, hypergradient, solved, through_solution
 from reference.algorithms.independent_gradient import IndependentGradient
 from reference.algorithms.meta_gradient import MetaGradient
 from reference.algorithms.oracles import Exact, MirrorDescent, PolicyGradient
@@ -205,6 +206,9 @@ Y, YG = (np.log(PI),), (np.log(PI), np.log(PI_B))
 PBRL = Pbrl(ONE, value.PENALTY, (Exact(),), Constant(0.1), Constant(2.0))
 GAMBLE = Pbrl(TWO, nikaido_isoda.PENALTY, (Exact(), Exact()), Constant(0.1), Constant(2.0))
 INDEPENDENT = IndependentGradient(ONE, value.PENALTY, Constant(0.1), Constant(0.1))
+HYPER = Hypergradient(ONE, value.PENALTY, Constant(0.1))
+SOLUTION = HYPER.start(X)
+SOLVED, _ = solved(LINEAR.at(X))
 META = MetaGradient(ONE, value.PENALTY, Constant(0.1), Constant(0.1))
 STATE = PBRL.start(X)
 NEXT = PBRL.step(STATE)
@@ -1017,6 +1021,52 @@ TABLE: dict[Callable[..., object], Cases] = {
     IndependentGradient.start: starts(INDEPENDENT),
     IndependentGradient.step: states(INDEPENDENT.step),
     IndependentGradient.record: states(lambda s: INDEPENDENT.record(s, NEXT)),
+    solved: {
+        "no lower level": (lambda: solved(LINEAR), "is MdpFamily; it must be an Mdp or a ZeroSumGame"),  # type: ignore[arg-type]  # tested
+        "tau = 0": (lambda: solved(replace(MDP, tau=0.0)), "tau is 0.*use tau > 0"),
+        "start": (lambda: solved(MDP, np.zeros(S + 1)), "start_s has shape"),
+    },
+    through_solution: {
+        **no("problem", "Problem", lambda b: through_solution(b, X, SOLVED, SOLVED), 3),
+        **outside_domain(lambda x: through_solution(LINEAR, x, SOLVED, SOLVED)),
+        "two policies": (
+            lambda: through_solution(LINEAR, X, SOLVED * 2, SOLVED * 2),
+            r"policies has the length 2.*give one",
+        ),
+        "gradient's shape": (
+            lambda: through_solution(LINEAR, X, SOLVED, (np.zeros((S, A + 1)),)),
+            r"gradients\[0\] has shape",
+        ),
+        "gradient missing": (
+            lambda: through_solution(LINEAR, X, SOLVED, ()),
+            "gradients has the length 0.*give one",
+        ),
+    },
+    hypergradient: {
+        **no("bilevel", "Bilevel", lambda b: hypergradient(b, X, SOLVED), LINEAR),
+        **outside_domain(lambda x: hypergradient(ONE, x, SOLVED)),
+        "two policies": (lambda: hypergradient(ONE, X, SOLVED * 2), "has the length 2|has 2 policies"),
+    },
+    Hypergradient: {**parts(HYPER), **schedule("step_x", HYPER)},
+    Hypergradient.start: {
+        **outside_domain(HYPER.start),
+        "tau = 0": (
+            lambda: replace(HYPER, bilevel=replace(ONE, problem=replace(LINEAR, tau=0.0))).start(X),
+            "tau is 0.*use tau > 0",
+        ),
+    },
+    Hypergradient.step: {
+        **no("state", "State", HYPER.step, SOLVED),
+        "no values": (
+            lambda: HYPER.step(replace(SOLUTION, oracle=())),
+            r"state\.oracle has the length 0.*start",
+        ),
+        "x outside": (
+            lambda: HYPER.step(replace(SOLUTION, x=np.full(2, 1e9))),
+            r"x\[0\] is 1e\+09, outside",
+        ),
+    },
+    Hypergradient.record: states(lambda s: HYPER.record(s, NEXT)),
     MetaGradient: {**parts(META), **schedule("step_x", META), **schedule("step_y", META)},
     MetaGradient.start: starts(META),
     MetaGradient.step: states(META.step),
@@ -1174,6 +1224,7 @@ EXEMPT: dict[Callable[..., object], str] = {
         ),
         _RESULT,
     ),
+    equilibrium.argmax_derivative: "`nash_equilibrium` and `through_solution` check what they give it",
     MirrorState: "an iterate: `mirror_step` and `mirror_iterates` check it against the MDP",
     Evaluated: "what objectives and penalties give: `Bilevel.evaluate` checks it where users' own enter",
 }

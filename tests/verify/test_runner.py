@@ -181,8 +181,8 @@ def test_signals_interrupt_once_within_the_grace_and_are_then_as_before(number: 
     before = signal.getsignal(number)
     with runner.interruptible():
         with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), number)
-        os.kill(os.getpid(), number)  # must do nothing
+            signal.raise_signal(number)  # to this thread: it is handled before the next line
+        signal.raise_signal(number)  # must do nothing
     assert signal.getsignal(number) is before
 
 
@@ -191,13 +191,13 @@ def test_signals_interrupt_again_after_the_grace(monkeypatch: pytest.MonkeyPatch
     with runner.interruptible():
         for _ in range(2):
             with pytest.raises(KeyboardInterrupt):
-                os.kill(os.getpid(), signal.SIGTERM)
+                signal.raise_signal(signal.SIGTERM)
 
 
 def test_ignored_signal_stays_ignored() -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with runner.interruptible():
-            os.kill(os.getpid(), signal.SIGINT)  # must do nothing
+            signal.raise_signal(signal.SIGINT)  # must do nothing
     finally:
         signal.signal(signal.SIGINT, before)

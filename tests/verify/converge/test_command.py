@@ -32,6 +32,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Folder:
 
 
 @pytest.fixture(autouse=True)
+def lines_are_not_folded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)  # readline sets it for the processes of pytest-xdist
+
+
+@pytest.fixture(autouse=True)
 def only_a_few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(units, "units", few)
 
