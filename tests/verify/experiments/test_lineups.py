@@ -1,6 +1,5 @@
 """The two experiments: measures by other routes, settings as printed, and a small run of all of it."""
 
-import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -148,15 +147,41 @@ def test_strides_converge_to_the_flow(leaf: Any, method: str) -> None:
     x = np.zeros((2, *problem.domain.shape))
     ends = []
     for stride in (1, 2, 4):
-        algorithm = leaf.exact_algorithm(method, DEFAULT, problem, stride)
+        # Steps in x that are long enough to see: those of the meta-gradient are products of two.
+        seen = replace(DEFAULT, upper_step=100.0) if method == "meta" else DEFAULT
+        algorithm = leaf.exact_algorithm(method, seen, problem, stride)
         state = algorithm.start(x)
         for _ in range(32 // stride):
             state = algorithm.step(state)
-        ends.append(np.concatenate([part.ravel() for part in (state.x, *state.y)]))
-    near, far = (float(np.linalg.norm(b - a)) for a, b in itertools.pairwise(ends))
-    # With an error c s + O(s^2) the differences are c and 2 c.
-    assert 1.5 < far / near < 2.7
-    assert far < 0.1 * float(np.linalg.norm(ends[0]))
+        ends.append([state.x, *state.y])
+    for near_end, middle, far_end in zip(*ends, strict=True):
+        near, far = (float(np.linalg.norm(b - a)) for a, b in ((near_end, middle), (middle, far_end)))
+        # With an error c s + O(s^2) the differences are c and 2 c.
+        assert 1.5 < far / near < 2.7
+        assert far < 0.1 * float(np.linalg.norm(near_end))
+
+
+def test_strides_of_samples() -> None:
+    """Every step and every batch is larger by the stride, and nothing else."""
+    game = stackelberg.games(DEFAULT, 2, 0, REPORTED, 1)
+    problem = incentive.problems(DEFAULT, 2, 0, REPORTED, 1)
+    double = replace(DEFAULT, strength=2.0)
+    for stride in (1, 20):
+        step = stride * 0.1
+        for method, strength in (("value", 4.0), ("bellman", 14.0), ("pbrl", 8.0)):
+            leaf, own = (incentive, problem) if method == "pbrl" else (stackelberg, game)
+            made: Any = leaf.sampled_algorithm(method, double, own, stride)
+            assert (made.rule.size(0), made.oracle.size(0), made.strength(0)) == (step, step, strength)
+            assert made.sampling.n == stride * leaf.BATCH
+        tuned = replace(DEFAULT, upper_step=10.0, lower_step=4.0)
+        apart: Any = stackelberg.sampled_algorithm("independent", tuned, game, stride)
+        assert (apart.rule_x.size(0), apart.rule_y.size(0)) == (10.0 * step, 4.0 * step)
+        meta: Any = incentive.sampled_algorithm("meta", tuned, problem, stride)
+        assert (meta.rule_x.size(0), meta.size_y(0)) == (1.0, 4.0 * step)
+        none: Any = incentive.sampled_algorithm("none", tuned, problem, stride)
+        assert (none.rule_x, none.rule_y.size(0)) == (None, step)
+        for sampled in (apart, meta, none):
+            assert sampled.sampling.n == stride * (16 if sampled is apart else 24)
 
 
 def test_stiff_settings_take_smaller_steps() -> None:
