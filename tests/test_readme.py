@@ -1,5 +1,6 @@
 """Every code block of the README is run, and what it shows is what stands."""
 
+import json
 import re
 import shlex
 import subprocess
@@ -93,6 +94,37 @@ def test_the_counts_of_verdicts_are_those_of_the_ledger() -> None:
         if forms["printed"] == "REFUTED" and forms.get("meant") in {"PROVED", "SURVIVED"}
     ]
     assert f"{len(literal)} of the refuted ones stand as evidently meant" in text
+
+
+SHOWN = {
+    "PBRL (value penalty) above independent gradient": (
+        "stackelberg",
+        "value > independent",
+        "leader_value",
+    ),
+    "value penalty highest": ("stackelberg", "value > Bellman", "leader_value"),
+    "the follower's gap goes to zero": ("stackelberg", "gap of value", "follower_gap"),
+    "PBRL above meta-gradient": ("incentive", "PBRL > meta-gradient", "designer_value"),
+    "meta-gradient above no incentive": ("incentive", "meta-gradient > no incentive", "designer_value"),
+    "the equilibrium gap goes to zero": ("incentive", "gap of pbrl", "ni_gap"),
+}
+"""Rows of the table of experiments, and the findings that they show."""
+
+
+@pytest.mark.parametrize("row", SHOWN)
+def test_the_verdicts_of_the_experiments_are_those_of_the_data(row: str) -> None:
+    experiment, name, measure = SHOWN[row]
+    text = (ROOT / "docs" / "results" / experiment / "findings.json").read_text(encoding="utf-8")
+    (line,) = re.findall(rf"^\| {re.escape(row)} \|(.*)\|(.*)\|$", README.read_text("utf-8"), re.M)
+    for cell, source in zip(line, ("sampled", "exact"), strict=True):
+        (verdict,) = (
+            finding["verdict"]
+            for finding in json.loads(text)["findings"]
+            if (finding["name"], finding["measure"], finding["place"])
+            == (name, measure, f"default/{source}")
+        )
+        word = {"stays": "does not"}.get(verdict, verdict)
+        assert cell.strip().startswith(word)
 
 
 def test_paths_named_exist() -> None:
