@@ -3,7 +3,8 @@ r"""Section 6.2 and Figure 2: learning from preferences, on tables, on MinAtar a
 Methods: A2C on the true reward, DRLHF, and PBRL in two readings: as Appendix E.2 prints it, and as (2.5)
 and Lemma 7 (a) derive it, with the penalty's weight lambda = 1 / c for several lambda.  Measured::
 
-    value     V(rho) of the policy under the true reward, by a linear system        on tables
+    value     (V - V_u) / (V* - V_u), exactly: V(rho) of the policy, the uniform one and the
+              optimal one under the true reward, by linear systems                  on tables
     return    mean true return of whole episodes, played apart from training        on games
 
 A run of one seed is a job, which goes on from its checkpoint wherever it was killed.  What is judged are
@@ -97,7 +98,7 @@ class Bed:
 
 LAKE, RANDOM = "frozen_lake", "random_mdp"
 FOUR = (A2C, DRLHF, PRINTED, E2)
-VALUE = Measure("value", "exact value under the true reward V(ρ)")
+VALUE = Measure("value", "true value: 0 uniform, 1 optimal")
 RETURN = Measure("return", "true return of an episode")
 SHARE = Measure("share", "share of the oracle's final value")
 ATARI = ("seaquest", "beam_rider", "ms_pacman")
@@ -356,10 +357,10 @@ def _joined(key: str, parts: list[Series], values: Mapping[str, list[np.ndarray]
 
 PAIRS = (
     ("PBRL as printed > DRLHF", PRINTED, DRLHF),
-    ("PBRL as derived > DRLHF", E2, DRLHF),
+    ("PBRL as derived, λ = 1000 > DRLHF", E2, DRLHF),
     ("oracle > DRLHF", A2C, DRLHF),
     ("oracle > PBRL as printed", A2C, PRINTED),
-    ("PBRL as printed > as derived", PRINTED, E2),
+    ("PBRL as printed > as derived, λ = 1000", PRINTED, E2),
 )
 
 

@@ -26,12 +26,16 @@ from xml.sax.saxutils import escape
 import numpy as np
 
 from reference.errors import InputError
+from reference.optimality import policy_iteration
+from reference.problems.mdp import Mdp
+from reference.regularizers import NegativeEntropy
+from reference.validation import Array
 from verify.experiments.contract import Beside, Parameter, Picture, Series
 from verify.report import files
 
 if TYPE_CHECKING:
     from sampled.rlhf.experiment import Experiment, Progress
-    from sampled.rlhf.settings import Settings
+    from sampled.rlhf.settings import Settings, Tabular
 
 RATES, COMPARED = "rates.jsonl", "compared.json"
 SHOWN, COLUMNS = 4, 6
@@ -131,6 +135,7 @@ def perform(task: Task, settings: "Settings", room: Path) -> Series:
 
     from sampled.rlhf import records
     from sampled.rlhf.run import run
+    from sampled.rlhf.settings import Tabular
 
     torch.set_num_threads(1)
     rates = Rates(room / RATES, settings)
@@ -141,14 +146,37 @@ def perform(task: Task, settings: "Settings", room: Path) -> Series:
     rates.write()
     lines = [json.loads(line) for line in (room / records.METRICS).read_text("utf-8").splitlines()]
     points = [line for line in lines if task.measure in line]
+    values = np.array([[line[task.measure]] for line in points])
+    if isinstance(settings.game, Tabular):
+        values = scaled(settings.game, settings.a2c.gamma, values)
     return Series(
         task.key,
         _parameters(settings),
         (task.seed,),
         tuple(line["update"] for line in points),
         tuple(line["all_steps"] for line in points),
-        {task.measure: np.array([[line[task.measure]] for line in points])},
+        {task.measure: values},
     )
+
+
+def scaled(game: "Tabular", gamma: float, values: Array) -> Array:
+    """Values of policies in a table, such that the uniform policy has 0 and the optimal one 1."""
+    import torch
+
+    from sampled.rlhf.testbeds.tabular import Exact
+
+    exact = Exact.of(game)
+    lasting_s = ~exact.terminal_s.numpy()
+    mdp = Mdp(
+        exact.P_sat.numpy(),
+        exact.r_sa.numpy() * lasting_s[:, None],
+        gamma,
+        exact.rho_s.numpy().astype(np.float64),
+        0.0,
+        NegativeEntropy(),
+    )
+    uniform = float(exact.value(torch.full_like(exact.r_sa, 1.0 / exact.r_sa.shape[1]), gamma))
+    return np.asarray((values - uniform) / (policy_iteration(mdp).value - uniform))
 
 
 def _parameters(settings: "Settings") -> dict[str, Parameter]:

@@ -15,6 +15,7 @@ import pytest
 
 from reference.errors import InputError
 from sampled.rlhf.settings import Begin, Companion, Method, Span, Tabular, preset
+from sampled.rlhf.testbeds.tabular import Exact
 from verify import cli
 from verify.experiments import documents, rlhf, rlhf_runs
 from verify.experiments.contract import Choice, Series
@@ -46,6 +47,24 @@ def task(method: str, **changed: Any) -> rlhf_runs.Task:
     return replace(found, **changed)
 
 
+def extremes(game: Tabular, gamma: float) -> tuple[float, float]:
+    """Values of the uniform and of the optimal policy, by plain value iteration."""
+    exact = Exact.of(game)
+    P_sat, r_sa, rho_s = exact.P_sat.numpy(), exact.r_sa.numpy(), exact.rho_s.numpy()
+    low_s, high_s = np.zeros(len(rho_s)), np.zeros(len(rho_s))
+    for _ in range(4000):  # 0.99^4000 < 1e-17
+        low_s = np.where(exact.terminal_s, 0.0, (r_sa + gamma * P_sat @ low_s).mean(axis=1))
+        high_s = np.where(exact.terminal_s, 0.0, (r_sa + gamma * P_sat @ high_s).max(axis=1))
+    return float(rho_s @ low_s), float(rho_s @ high_s)
+
+
+def test_values_are_scaled_from_uniform_to_optimal() -> None:
+    for game in (Tabular("frozen_lake"), Tabular("random_mdp", 3)):
+        low, high = extremes(game, 0.99)
+        found = rlhf_runs.scaled(game, 0.99, np.array([[low], [high], [0.25 * low + 0.75 * high]]))
+        np.testing.assert_allclose(found, [[0.0], [1.0], [0.75]], rtol=0, atol=1e-9)
+
+
 # Small runs.
 
 
@@ -71,8 +90,12 @@ def test_all_of_it_on_tables(tmp_path: Path) -> None:
     # Of one seed the curve is what the run's own metrics say.
     (room,) = (out / "runs").glob("random_mdp_sampled_drlhf_1.*/")
     lines = [json.loads(line) for line in (room / "metrics.jsonl").read_text().splitlines()]
-    values = [documents.rounded(line["value"]) for line in lines if "value" in line]
-    assert list(data["random_mdp/sampled/drlhf"].values["value"][:, 1]) == values
+    values = np.array([line["value"] for line in lines if "value" in line])
+    low, high = extremes(Tabular("random_mdp", 1), preset("tabular_random_mdp").a2c.gamma)
+    expected = (values - low) / (high - low)
+    np.testing.assert_allclose(
+        data["random_mdp/sampled/drlhf"].values["value"][:, 1], expected, rtol=1e-5
+    )
     assert not list(out.rglob("*.pt"))
 
 
