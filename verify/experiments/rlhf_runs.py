@@ -5,12 +5,15 @@ kind of work, one line per kind whenever the phase changes, and ``compared.json`
 pairs as pictures.  Rates are of this machine, and no part of what is compared.
 
 **What a run costs.**  With the seconds t of one piece of work of each kind, a run of the preset of K
-updates, n_0 pairs at first, m per round, E epochs of warm-up, epochs every e updates and a buffer of C::
+updates, n_0 pairs at first, m per round, E epochs of warm-up and J = (K - 1) / e later ones, which go
+through N pairs on average::
 
-    (n_0 / m) t_collecting + E (n_0 / n) t_warming + K t_update + (K / e) (t_update' - t_update) (C / n')
+    (n_0 / m) t_collecting + E (n_0 / n) t_warming + K t_update + J (t_update' - t_update) (N / n')
 
-where t_update' is that of updates with an epoch, and n, n' the pairs that the epochs measured went
-through.  The emulator's own share, which a GPU does not shorten, is measured by playing at random.
+where t_update' is that of updates with an epoch, and n, n' the pairs that the measured epochs went
+through.  If none was measured, a later epoch counts as a round of collection and one of the warm-up.
+Evaluations are left out.  The emulator's own share, which a GPU does not shorten, is measured by
+playing at random.
 """
 
 import base64
@@ -354,13 +357,16 @@ def estimated(wanted: "Settings", measured: "Settings", rates: Sequence[Mapping[
         seconds += pairs.initial_pairs / pairs.pairs_per_epoch * round_ * each("collecting")
         warm = pairs.initial_pairs / had.initial_pairs
         seconds += wanted.reward.warmup_epochs * warm * each("warming up")
-        full = pairs.capacity / _buffer(measured)
-        seconds += updates / wanted.reward.epoch_every * full * max(each("epoch") - each("update"), 0.0)
+        if each("epoch") > 0.0:
+            own = max(each("epoch") - each("update"), 0.0) * _buffer(wanted) / _buffer(measured)
+        else:
+            own = each("warming up") * _buffer(wanted) / had.initial_pairs + round_ * each("collecting")
+        seconds += (updates - 1) // wanted.reward.epoch_every * own
     return Cost(seconds / 3600.0, updates * size * each("games alone") / 3600.0)
 
 
 def _buffer(measured: "Settings") -> float:
-    """Pairs in the buffer in the middle of a run."""
+    """Pairs that an epoch goes through, on average over a run."""
     pairs, reward = measured.preferences, measured.reward
     epochs = max((measured.run.updates - 1) // reward.epoch_every, 1)
     sizes = [

@@ -17,7 +17,7 @@ from reference.errors import InputError
 from sampled.rlhf.settings import Begin, Companion, Method, Span, Tabular, preset
 from sampled.rlhf.testbeds.tabular import Exact
 from verify import cli
-from verify.experiments import documents, rlhf, rlhf_runs
+from verify.experiments import carry_out, documents, rlhf, rlhf_runs
 from verify.experiments.contract import Choice, Series
 from verify.report.page.figures import inline
 
@@ -162,6 +162,20 @@ def test_minatar_with_pictures_and_costs(tmp_path: Path, capsys: pytest.CaptureF
     assert "data:image/png;base64," in inline(picture, "pairs")  # the page takes it
 
 
+def test_what_is_committed_follows_from_the_data() -> None:
+    root = Path(__file__).parents[3] / "docs"
+    folder = root / "results" / "rlhf" / "tabular"
+    manifest = documents.read(folder / documents.MANIFEST)
+    experiment = rlhf.chosen(documents.choice(manifest))
+    plan = experiment.plan(manifest["budget"], manifest["seed"])
+    products = carry_out.products(plan, documents.read_data(folder))
+    for name, text in products.items():
+        assert (folder / name).read_text(encoding="utf-8") == text, name
+    assert manifest["command"] in (page := (root / "rlhf.md").read_text(encoding="utf-8"))
+    shown = page.partition("<!-- tabular -->")[2].partition("<!-- end of tabular -->")[0]
+    assert shown.strip() == products[documents.TABLES].strip()
+
+
 # What is refused.
 
 
@@ -282,10 +296,14 @@ def test_cost_by_hand() -> None:
         {"kind": "games alone", "ticks": 10, "cpu_seconds": 0.1},
     ]
     # Epochs after updates 3 and 6, of 144 and 160 pairs.
-    hours = (32 * 1 * 0.5 + 10 * 2 * 2.0 + 4000 * 2 * 0.1 + 40 * (1000 / 152) * 1.0) / 3600
+    # Of the wanted ones 39, of 264, 272, ..., 568 pairs.
+    rest = 32 * 1 * 0.5 + 10 * 2 * 2.0 + 4000 * 2 * 0.1
+    hours = (rest + 39 * (416 / 152) * 1.0) / 3600
     found = rlhf_runs.estimated(wanted, had, rates)
     assert found.hours == pytest.approx(hours, rel=1e-12)
     assert found.games == pytest.approx(4000 * 2 * 0.01 / 3600, rel=1e-12)
+    without = rlhf_runs.estimated(wanted, had, [r for r in rates if r["kind"] != "epoch"])
+    assert without.hours == pytest.approx((rest + 39 * (416 / 128 * 2.0 + 0.5)) / 3600, rel=1e-12)
     with pytest.raises(InputError, match="no update was measured"):
         rlhf_runs.estimated(wanted, had, rates[:2])
 
