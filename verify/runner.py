@@ -153,7 +153,13 @@ def _pool(
         warnings.simplefilter("ignore", UserWarning)  # that tasks are left when it is closed: on purpose
         with blocked(signal.SIGINT, signal.SIGTERM):  # what is half made would not be taken down
             parallel = stack.enter_context(
-                Parallel(workers, backend="loky", batch_size=1, return_as="generator_unordered")
+                Parallel(
+                    workers,
+                    backend="loky",
+                    batch_size=1,
+                    pre_dispatch="all",  # less leaves workers without work
+                    return_as="generator_unordered",
+                )
             )
         with blocked(signal.SIGINT):  # processes that start within never see it, but this one does
             results = stack.enter_context(contextlib.closing(parallel(tasks)))

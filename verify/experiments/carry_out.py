@@ -235,7 +235,13 @@ def _parallel(jobs: Sequence[Job], workers: int, store: Store) -> Generator[Done
         warnings.simplefilter("ignore", UserWarning)  # that tasks are left when it is closed: on purpose
         with blocked(signal.SIGINT, signal.SIGTERM):  # what is half made would not be taken down
             parallel = stack.enter_context(
-                Parallel(workers, backend="loky", batch_size=1, return_as="generator_unordered")
+                Parallel(
+                    workers,
+                    backend="loky",
+                    batch_size=1,
+                    pre_dispatch="all",  # less leaves workers without work
+                    return_as="generator_unordered",
+                )
             )
         tasks = (delayed(perform)(*pair) for pair in zip(ordered, rooms, strict=True))
         with blocked(signal.SIGINT):  # processes that start within never see it, but this one does
@@ -289,7 +295,8 @@ def carry_out(
                 watch(finished.series.key, done, total)
         data |= {key: found[key].series for key in keys}
         seconds |= {key: found[key].seconds for key in keys}
-    return Results(plan.gathered(data), seconds, plan.beside(store.rooms(list(seconds))))
+    kept = {key: stored(series) for key, series in plan.gathered(data).items()}
+    return Results(kept, seconds, plan.beside(store.rooms(list(seconds))))
 
 
 def manifest(request: Request, plan: Plan, results: Results, origin: Origin) -> dict[str, Any]:
