@@ -295,8 +295,8 @@ def carry_out(
                 watch(finished.series.key, done, total)
         data |= {key: found[key].series for key in keys}
         seconds |= {key: found[key].seconds for key in keys}
-    kept = {key: stored(series) for key, series in plan.gathered(data).items()}
-    return Results(kept, seconds, plan.beside(store.rooms(list(seconds))))
+    gathered = {key: stored(series) for key, series in plan.gathered(data).items()}
+    return Results(gathered, seconds, plan.beside(store.rooms(list(seconds))))
 
 
 def manifest(request: Request, plan: Plan, results: Results, origin: Origin) -> dict[str, Any]:

@@ -84,6 +84,8 @@ def test_all_of_it_on_tables(tmp_path: Path) -> None:
         assert set(series.values) == {"share" if together else "value"}
     found = documents.read(out / documents.FINDINGS)["findings"]
     assert len(found) == 3 * len(rlhf.PAIRS)
+    claims = rlhf.EXPERIMENT.plan("smoke", 0).claims
+    assert found == carry_out.judged(claims, data)["findings"]  # of what is stored
     manifest = documents.read(out / documents.MANIFEST)
     assert manifest["command"].endswith("reproduce rlhf --testbed tabular --budget smoke --seed 0")
     assert {f["file"] for f in manifest["figures"]} == {p.name for p in out.glob("*.svg")}
@@ -171,7 +173,8 @@ def test_what_is_committed_follows_from_the_data() -> None:
     products = carry_out.products(plan, documents.read_data(folder))
     for name, text in products.items():
         assert (folder / name).read_text(encoding="utf-8") == text, name
-    assert manifest["command"] in (page := (root / "rlhf.md").read_text(encoding="utf-8"))
+    page = (root / "rlhf.md").read_text(encoding="utf-8")
+    assert manifest["command"] in page
     shown = page.partition("<!-- tabular -->")[2].partition("<!-- end of tabular -->")[0]
     assert shown.strip() == products[documents.TABLES].strip()
 
