@@ -18,7 +18,8 @@ from sampled.rlhf.settings import Begin, Companion, Method, Span, Tabular, prese
 from sampled.rlhf.testbeds.tabular import Exact
 from verify import cli
 from verify.experiments import carry_out, documents, rlhf, rlhf_runs
-from verify.experiments.contract import Choice, Series
+from verify.experiments.contract import Choice, Curve, Series
+from verify.experiments.drawing import points
 from verify.report.page.figures import inline
 
 SMOKE = ("--budget", "smoke", "--jobs", 1)
@@ -331,3 +332,16 @@ def test_compared_segments_are_drawn_as_they_are() -> None:
     (frame,) = (e for e in root if e.tag.endswith("rect"))
     assert float(frame.attrib["y"]) == pytest.approx(float(images[1].attrib["y"]) - 2)
     assert Choice().words == ""
+
+
+def test_bands_are_intervals_of_the_t_distribution() -> None:
+    rows = np.array([[1.0, 2.0, 6.0], [0.0, 0.0, 3.0]])
+    data = {"g/sampled/m": Series("g/sampled/m", {}, (0, 1, 2), (1, 2), (5, 10), {"v": rows})}
+    curve = Curve("m", "v", ("g/sampled/m",), "steps", 0)
+    _, means, errors = points(replace(curve, interval=True), data)
+    assert means == [3.0, 1.0]
+    # t(0.975, 2) = 4.302653; variances 7 and 3 of three numbers.
+    np.testing.assert_allclose(errors, 4.302653 * np.sqrt([7 / 3, 1.0]), rtol=1e-6)
+    np.testing.assert_allclose(points(curve, data)[2], np.sqrt([7 / 3, 1.0]), rtol=1e-14)
+    for figure in rlhf.figures(rlhf.BEDS["minatar"], rlhf.BEDS["minatar"].budgets["full"]):
+        assert all(c.interval for panel in figure.panels for c in panel.curves)
