@@ -220,10 +220,10 @@ def _reduced(found: "Settings") -> "Settings":
     from sampled.rlhf.settings import Atari, MinAtar, Tabular
 
     game = found.game
-    pairs, new, workers = 8, 4, 4
+    pairs, workers = 64, 4
     match game:
         case Tabular():
-            game, pairs, new = replace(game, max_steps=60), 128, 16  # in the lake most pairs tie
+            game, pairs = replace(game, max_steps=60), 128  # in the lake most pairs tie
         case MinAtar():
             game = replace(game, max_steps=60)
         case Atari():  # with all its lanes, so that rates are those of a longer run
@@ -234,7 +234,7 @@ def _reduced(found: "Settings") -> "Settings":
         run=replace(found.run, checkpoint_every=5),
         a2c=replace(found.a2c, workers=workers),
         preferences=replace(
-            found.preferences, initial_pairs=pairs, pairs_per_epoch=new, capacity=2 * pairs, window=50
+            found.preferences, initial_pairs=pairs, pairs_per_epoch=16, capacity=2 * pairs, window=50
         ),
         reward=replace(found.reward, warmup_epochs=2, epoch_every=3, batch_size=8),
         pbrl=replace(found.pbrl, penalty_lanes=4),
