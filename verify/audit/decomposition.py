@@ -186,12 +186,11 @@ def decompose(
     baseline : mapping of str to array, optional
         The baseline's term.
     """
-    whole: Cut = lambda _: FOREVER  # noqa: E731 - two functions of the same kind side by side
-    wanted = gradient(exact, whole)
-    stages = [("oracle bias", gradient(used, whole))] if exact else []
+    wanted = gradient(exact, lambda _: FOREVER)
+    stages = [("oracle bias", gradient(used, lambda _: FOREVER))] if exact else []
     if target.steps is not None:
-        seen: Cut = lambda v_s: Truncation(target.steps, critic_s=v_s)  # noqa: E731
-        stages.append(("unseen steps", gradient(used, seen)))
+        seen = gradient(used, lambda v_s: Truncation(target.steps, critic_s=v_s))
+        stages.append(("unseen steps", seen))
     discounted = replace(target, discounted=True)
     if target.steps is not None or target.critic_s is not None:
         name = "lost tail" if target.critic_s is None else "critic bias"

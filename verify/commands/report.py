@@ -10,7 +10,7 @@ from verify.commands.contract import DEVIATION, INTERRUPTED, Command, usage_erro
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from verify.report.page.contract import Material
+    from verify.page.contract import Material
     from verify.report.run import Run
 
 PAGE, DOCUMENT = "index.html", "run.json"
@@ -130,8 +130,8 @@ def _opened(out: Path) -> None:
 
 def _show(source: Path, out: Path, folders: tuple[Path, ...]) -> int:
     """Show a run that was made; return the exit code."""
+    from verify.page.contract import Material
     from verify.report import document
-    from verify.report.page.contract import Material
     from verify.report.run import Origin
 
     read = document.read(source, "--from takes a file that `python -m verify all --json FILE` wrote")
@@ -167,9 +167,9 @@ def _carry_out(begun: "Run", out: Path, folders: tuple[Path, ...], jobs: int | N
     """Run what is left, write the page, and return the exit code."""
     import contextlib
 
+    from verify.page import page
+    from verify.page.contract import Material
     from verify.report import document, files, progress
-    from verify.report.page import page
-    from verify.report.page.contract import Material
 
     _opened(out)
     run, interrupted = begun, False
@@ -190,8 +190,8 @@ def _carry_out(begun: "Run", out: Path, folders: tuple[Path, ...], jobs: int | N
 
 def _written(material: "Material", out: Path, *, same_code: bool = True) -> int:
     """Write the page and say where it is."""
+    from verify.page.page import page
     from verify.report import files
-    from verify.report.page.page import page
 
     files.write(out / PAGE, page(material, same_code=same_code))
     document: Any = material.document

@@ -1,1 +1,1 @@
-"""What is told of a run: tables for people, JSON and JUnit for machines."""
+"""What is told of a run: tables for people, JSON and JUnit for programs."""

@@ -79,7 +79,7 @@ def test_committed_results() -> None:
         assert one["estimated"] == pytest.approx(one["proved"], rel=1e-5)
         assert one["proved"] <= one["asymptotic"] < one["printed"]
         assert one["smallest"] <= one["estimated"] * (1.0 + 1e-5)
-    pytest.importorskip("PEPit")
+    pytest.importorskip("PEPit", reason="the optional extra estimation is not installed")
     again = command.rounded(estimation.estimate(2, 2.0))
     assert again == pytest.approx(found[2, 2.0], rel=1e-5)
 

@@ -20,7 +20,7 @@ from verify import cli
 from verify.experiments import carry_out, documents, rlhf, rlhf_runs
 from verify.experiments.contract import Choice, Curve, Series
 from verify.experiments.drawing import points
-from verify.report.page.figures import inline
+from verify.page.figures import inline
 
 SMOKE = ("--budget", "smoke", "--jobs", 1)
 LAKE = ("--game", "frozen_lake", "--method", "drlhf", *SMOKE)

@@ -16,7 +16,7 @@ from verify.claims.contract import CertificateError, Claim
 from verify.claims.contract import Form as Claimed
 from verify.claims.exact.steps import Step, working
 from verify.leaves import defining
-from verify.report.page.spelling import NOT_RUN
+from verify.page.spelling import NOT_RUN
 
 PACKAGE = "verify.claims"
 

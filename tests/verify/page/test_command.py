@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.verify.report.conftest import outcome
-from tests.verify.report.test_results import write_experiment
+from tests.verify.page.conftest import outcome
+from tests.verify.page.test_results import write_experiment
 from verify import cli, collect
 from verify.contract import Check, Context, Group, Level, Outcome, Status
+from verify.page import page
+from verify.page.contract import Material
 from verify.report import document
-from verify.report.page import page
-from verify.report.page.contract import Material
 from verify.report.run import Origin, Run
 
 carried_out: list[str] = []

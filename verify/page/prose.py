@@ -11,7 +11,7 @@ from itertools import groupby
 
 from markupsafe import Markup
 
-from verify.report.page.mathematics import aligned, prose
+from verify.page.mathematics import aligned, prose
 
 HEAD = re.compile(r"(?P<head>(?:Derivation[^.:=]{0,60}|[A-Z]\w+(?: \w+)?)\.)(?:  |\n)(?P<rest>.*)", re.S)
 

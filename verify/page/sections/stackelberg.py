@@ -2,8 +2,8 @@
 
 from markupsafe import Markup
 
-from verify.report.page.contract import Material, Section
-from verify.report.page.results import experiment
+from verify.page.contract import Material, Section
+from verify.page.results import experiment
 
 
 def _present(material: Material) -> Markup | None:

@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 
 from reference.errors import InputError
 from verify.experiments.documents import SCHEMA
-from verify.report.page.contract import Material
-from verify.report.page.figures import inline
-from verify.report.page.results import experiment
-from verify.report.sections import audit, converge, estimate
+from verify.page.contract import Material
+from verify.page.figures import inline
+from verify.page.results import experiment
+from verify.page.sections import audit, converge, estimate
 
 PLAIN = """<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"
  viewBox="0 0 100 50"><style>* {{ stroke: red }}</style>

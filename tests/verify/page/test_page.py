@@ -15,18 +15,18 @@ import pytest
 from html5lib.html5parser import ParseError
 
 from reference.errors import InputError
-from tests.verify.report.conftest import HOSTILE, outcome
+from tests.verify.page.conftest import HOSTILE, outcome
 from verify.claims import exact, judge
 from verify.claims.contract import CertificateError, Claim
 from verify.claims.exact.steps import working
 from verify.contract import Context, Level, Status
 from verify.leaves import leaves
+from verify.page import page as module
+from verify.page.certificates import chain, data
+from verify.page.contract import Material, read_json
+from verify.page.mathematics import mathml, prose
+from verify.page.page import page
 from verify.report import document, junit
-from verify.report.page import page as module
-from verify.report.page.certificates import chain, data
-from verify.report.page.contract import Material, read_json
-from verify.report.page.mathematics import mathml, prose
-from verify.report.page.page import page
 from verify.report.run import Run
 
 CLAIMS = leaves("verify.claims", "CLAIM", Claim)

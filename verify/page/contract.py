@@ -1,4 +1,4 @@
-"""What a section of the page is: the constant ``SECTION`` of a module of :mod:`verify.report.sections`.
+"""What a section of the page is: the constant ``SECTION`` of a module of :mod:`verify.page.sections`.
 
 A section is given all the material there is and draws what belongs to it.  One that has no data says
 so by returning ``None``, and the page then names the command that makes the data.

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from verify.report.page.mathematics import aligned, letters, mathml, prose
-from verify.report.page.prose import blocks
-from verify.report.page.spelling import decimal, ratio, seconds, sentence, short
+from verify.page.mathematics import aligned, letters, mathml, prose
+from verify.page.prose import blocks
+from verify.page.spelling import decimal, ratio, seconds, sentence, short
 
 
 @pytest.mark.parametrize(

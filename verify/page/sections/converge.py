@@ -6,11 +6,11 @@ from typing import Any
 
 from markupsafe import Markup
 
-from verify.report.page.contract import Material, Section
-from verify.report.page.mathematics import prose
-from verify.report.page.parts import table
-from verify.report.page.results import figures, made_by
-from verify.report.page.spelling import minus, short
+from verify.page.contract import Material, Section
+from verify.page.mathematics import prose
+from verify.page.parts import table
+from verify.page.results import figures, made_by
+from verify.page.spelling import minus, short
 
 PROVED, PRINTED = "proved", "printed"
 

@@ -2,9 +2,9 @@
 
 from markupsafe import Markup
 
-from verify.report.page.contract import Material, Section
-from verify.report.page.mathematics import prose
-from verify.report.page.parts import table
+from verify.page.contract import Material, Section
+from verify.page.mathematics import prose
+from verify.page.parts import table
 
 
 def _present(material: Material) -> Markup | None:

@@ -7,13 +7,13 @@ from importlib.resources import files
 from markupsafe import Markup
 
 from verify import leaves
-from verify.report.page.contract import Material, Section
-from verify.report.page.mathematics import prose
-from verify.report.page.parts import environment, table
-from verify.report.page.spelling import VERDICTS, ratio, sentence
-from verify.report.page.statements import statements
+from verify.page.contract import Material, Section
+from verify.page.mathematics import prose
+from verify.page.parts import environment, table
+from verify.page.spelling import VERDICTS, ratio, sentence
+from verify.page.statements import statements
 
-SECTIONS = "verify.report.sections"
+SECTIONS = "verify.page.sections"
 
 
 def sections() -> dict[str, Section]:

@@ -7,11 +7,11 @@ from typing import Any
 from markupsafe import Markup
 
 from reference.errors import InputError
-from verify.report.page.contract import Material, Section, read_json, reading
-from verify.report.page.mathematics import prose
-from verify.report.page.parts import table
-from verify.report.page.results import figures, made_by
-from verify.report.page.spelling import minus, plural
+from verify.page.contract import Material, Section, read_json, reading
+from verify.page.mathematics import prose
+from verify.page.parts import table
+from verify.page.results import figures, made_by
+from verify.page.spelling import minus, plural
 
 SCHEMA, VERSION = "pbrl-audit", 1
 

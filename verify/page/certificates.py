@@ -9,8 +9,8 @@ from flint import fmpq
 from markupsafe import Markup, escape
 
 from verify.claims.exact.steps import LAMBDA, Step, index_of, name_of
-from verify.report.page.mathematics import GREEK, letters, prose
-from verify.report.page.spelling import minus
+from verify.page.mathematics import GREEK, letters, prose
+from verify.page.spelling import minus
 
 ABOUT = ("id", "statement", "kind", "sense", "instance", "note", "quantity", "steps", "lhs", "rhs")
 """Fields that are shown elsewhere."""

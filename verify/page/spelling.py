@@ -3,7 +3,7 @@
 import math
 
 from verify.claims.contract import Verdict
-from verify.report.page.mathematics import GREEK
+from verify.page.mathematics import GREEK
 
 NOT_RUN = "NOT RUN"
 """Stands for the verdict of what a run did not judge."""

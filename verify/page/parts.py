@@ -7,15 +7,15 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from verify.report.page import certificates, mathematics, prose, spelling
-from verify.report.page.contract import Rows
+from verify.page import certificates, mathematics, prose, spelling
+from verify.page.contract import Rows
 
 
 @cache
 def environment() -> Environment:
     """Return the templates with the filters that they use; undefined names are errors."""
     made = Environment(
-        loader=PackageLoader("verify.report.page", "templates"),
+        loader=PackageLoader("verify.page", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -14,9 +14,9 @@ from verify.claims import judge
 from verify.claims.contract import Claim
 from verify.contract import Check, Context, Level, Outcome, Status
 from verify.leaves import leaves
+from verify.page.contract import Material
+from verify.page.page import page
 from verify.report import document
-from verify.report.page.contract import Material
-from verify.report.page.page import page
 from verify.report.run import Origin, Run
 
 if TYPE_CHECKING:

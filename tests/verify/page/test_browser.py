@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.verify.report.conftest import ARGUMENTS
+from tests.verify.page.conftest import ARGUMENTS
 from verify.claims import judge
 
 if TYPE_CHECKING:

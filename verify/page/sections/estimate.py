@@ -2,11 +2,11 @@
 
 from markupsafe import Markup
 
-from verify.report.page.contract import Material, Section, read_json, reading
-from verify.report.page.mathematics import prose
-from verify.report.page.parts import table
-from verify.report.page.results import made_by
-from verify.report.page.spelling import short
+from verify.page.contract import Material, Section, read_json, reading
+from verify.page.mathematics import prose
+from verify.page.parts import table
+from verify.page.results import made_by
+from verify.page.spelling import short
 
 COLUMNS = {
     "printed": "printed",

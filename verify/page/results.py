@@ -7,11 +7,11 @@ from typing import Any
 
 from markupsafe import Markup
 
-from verify.report.page.contract import Material, reading
-from verify.report.page.figures import inline
-from verify.report.page.mathematics import prose
-from verify.report.page.parts import figure, part, table
-from verify.report.page.spelling import minus, plural, sentence
+from verify.page.contract import Material, reading
+from verify.page.figures import inline
+from verify.page.mathematics import prose
+from verify.page.parts import figure, part, table
+from verify.page.spelling import minus, plural, sentence
 
 MARKS = {"holds": "✓", "reversed": "✗", "stays": "✗", "undecided": "○"}
 """Of the verdicts on an experiment's claims."""

@@ -6,10 +6,10 @@ from typing import Any
 from markupsafe import Markup
 
 from verify.crosscheck.group import ROUTES
-from verify.report.page.contract import Material, Section
-from verify.report.page.mathematics import prose
-from verify.report.page.parts import table
-from verify.report.page.spelling import short
+from verify.page.contract import Material, Section
+from verify.page.mathematics import prose
+from verify.page.parts import table
+from verify.page.spelling import short
 
 INTRODUCTION = Markup(
     "<p>Every exact quantity by every independent route that applies. A cell is the worst error in "
