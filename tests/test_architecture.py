@@ -1,5 +1,6 @@
 """The rules of the house: who may import what, where leaves stand, what is packaged."""
 
+import re
 import tomllib
 from functools import cache
 from itertools import combinations
@@ -37,7 +38,7 @@ VERIFY_LAYERS = (
     ("verify.commands",),
     ("verify.cli",),
 )
-"""The same for what checks and tells; a command's file is found by its name alone, and so has no arrow."""
+"""The same for what checks and tells."""
 
 VALUES = (
     "reference.evaluation",
@@ -156,6 +157,19 @@ def test_shared_code_of_the_statements_is_in_packages() -> None:
 
 def test_exact_arithmetic_shares_nothing_with_reference() -> None:
     assert reach(inside("verify.claims.exact"), {"reference"} | inside("reference")) == []
+
+
+def test_what_is_silenced_says_why() -> None:
+    """After the codes that are silenced stands a reason, on the same line."""
+    silent = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for folder in (*PACKAGES, "tests", "benchmarks")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if re.search(r"# (type: ignore|noqa)", line)
+        and not re.search(r"# (type: ignore\[[\w, -]+\]|noqa: [A-Z0-9, ]+) +(# |- )?\w", line)
+    ]
+    assert silent == []
 
 
 def test_packages_are_listed_and_typed() -> None:
