@@ -1,7 +1,6 @@
 """Lemmas 1, 3-5 and 12-14, strong convexity after (3.7), and how the penalties compare."""
 
-from collections.abc import Callable, Iterator
-from copy import deepcopy
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +15,8 @@ from reference.optimality import policy_iteration
 from reference.problems.mdp import Mdp
 from reference.regularizers import Quadratic
 from reference.validation import Array
+from tests.verify.claims import certificates
+from tests.verify.claims.certificates import refuses_alterations
 from verify.claims import (
     eq_3_7,
     exact,
@@ -98,51 +99,12 @@ def test_faults_are_noticed(name: str, fault: str) -> None:
 
 # Certificates.
 
-Verify = Callable[[dict[str, Any]], None]
-
-CERTIFICATES: dict[str, Verify] = {
-    refutation.certificate: refutation.verify
-    for claim in CLAIMS.values()
-    for refutation in claim.printed.refutations
-} | {"L01_tight": lemma_01.verify_attained}
-
-
-def numbers(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Where the rationals of a certificate stand."""
-    if isinstance(node, dict | list):
-        for key, child in node.items() if isinstance(node, dict) else enumerate(node):
-            yield from numbers(child, (*path, key))
-    else:
-        try:
-            exact.fraction(node)
-        except CertificateError:
-            return
-        yield path
-
-
-def altered(content: dict[str, Any], path: tuple[Any, ...], change: fmpq) -> dict[str, Any]:
-    changed = deepcopy(content)
-    node: Any = changed
-    for key in path[:-1]:
-        node = node[key]
-    node[path[-1]] = str(exact.fraction(node[path[-1]]) + change)
-    return changed
+CERTIFICATES = certificates.of(CLAIMS) | {"L01_tight": lemma_01.verify_attained}
 
 
 @pytest.mark.parametrize("name", sorted(CERTIFICATES))
 def test_certificates_are_refused_when_any_number_is_altered(name: str) -> None:
-    content, verify = exact.load(name), CERTIFICATES[name]
-    verify(content)
-    places = list(numbers(content))
-    assert {("lhs",), ("rhs",)} <= set(places)
-    for path in places:
-        with pytest.raises(CertificateError):
-            verify(altered(content, path, fmpq(1)))
-    for side in ("lhs", "rhs"):
-        with pytest.raises(CertificateError):
-            verify(altered(content, (side,), fmpq(1, 1000)))
-        with pytest.raises(CertificateError):
-            verify(altered(content, (side,), fmpq(-1, 1000)))
+    refuses_alterations(name, CERTIFICATES[name], (fmpq(1),))
 
 
 @pytest.mark.parametrize("name", sorted(CERTIFICATES))

@@ -2,7 +2,6 @@
 
 import importlib
 from collections.abc import Callable, Iterator
-from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +19,8 @@ from reference.problems.parametrizations import FixedKernel, UserMap
 from reference.problems.zero_sum_game import GameFamily
 from reference.regularizers import Quadratic
 from tests.derivatives import derivative
+from tests.verify.claims import certificates
+from tests.verify.claims.certificates import refuses_alterations
 from verify.claims import eq_c21, exact, lemma_10_bellman, lemma_20
 from verify.claims.contract import CertificateError, Claim
 from verify.claims.exact import smoothness
@@ -116,48 +117,12 @@ def test_faults_are_noticed(file: str, name: str, monkeypatch: pytest.MonkeyPatc
 
 # Certificates.
 
-CERTIFICATES: dict[str, Callable[[dict[str, Any]], None]] = {
-    refutation.certificate: refutation.verify
-    for claim in CLAIMS.values()
-    for refutation in claim.printed.refutations
-}
-
-
-def numbers(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Where the rationals of a certificate stand."""
-    if isinstance(node, dict | list):
-        for key, child in node.items() if isinstance(node, dict) else enumerate(node):
-            yield from numbers(child, (*path, key))
-    else:
-        try:
-            exact.fraction(node)
-        except CertificateError:
-            return
-        yield path
-
-
-def altered(content: dict[str, Any], path: tuple[Any, ...], change: fmpq) -> dict[str, Any]:
-    changed = deepcopy(content)
-    node: Any = changed
-    for key in path[:-1]:
-        node = node[key]
-    node[path[-1]] = str(exact.fraction(node[path[-1]]) + change)
-    return changed
+CERTIFICATES = certificates.of(CLAIMS)
 
 
 @pytest.mark.parametrize("name", sorted(CERTIFICATES))
 def test_certificates_are_refused_when_any_number_is_altered(name: str) -> None:
-    content, verify = exact.load(name), CERTIFICATES[name]
-    verify(content)
-    places = list(numbers(content))
-    assert {("lhs",), ("rhs",)} <= set(places)
-    for path in places:
-        for change in (fmpq(1), fmpq(-1, 7)):
-            with pytest.raises(CertificateError):
-                verify(altered(content, path, change))
-    for side in ("lhs", "rhs"):
-        with pytest.raises(CertificateError):
-            verify(altered(content, (side,), fmpq(1, 1000)))
+    refuses_alterations(name, CERTIFICATES[name], (fmpq(1), fmpq(-1, 7)))
 
 
 @pytest.mark.parametrize("name", sorted(CERTIFICATES))
