@@ -17,7 +17,6 @@ environments, with which the exact rank test cannot reject at 5 % however they c
 ten.
 """
 
-import functools
 from dataclasses import replace
 from typing import Any
 
@@ -39,8 +38,8 @@ from reference.problems.incentive_design import IncentiveDesign
 from reference.problems.instances import random_incentive_design
 from reference.problems.structure import stack
 from reference.validation import Array
-from verify.experiments.contract import Experiment, Measure, Parameter, Plan, Series
-from verify.experiments.lineup import CENTRE, DEFAULT, LONG, Budget, Lineup, Setting, Task
+from verify.experiments.contract import Experiment, Measure, Parameter, Plan
+from verify.experiments.lineup import CENTRE, DEFAULT, LONG, Budget, Lineup, Setting
 from verify.experiments.presentation import (
     Finding,
     Look,
@@ -49,8 +48,7 @@ from verify.experiments.presentation import (
     over_steps,
     over_strength,
 )
-from verify.experiments.recording import Measured, exact_series
-from verify.experiments.sampling import sampled_series, steps_of_an_iteration
+from verify.experiments.recording import Measured
 
 STEP = 0.1
 """The learning rate of Appendix E, of everyone."""
@@ -81,7 +79,6 @@ SMOKE = Budget(
     gammas=(0.5,),
     taus=(),
     strengths=(8.0,),
-    exact_only=frozenset(),
     steps=((1.0, 16.0), (1.0,)),
 )
 PAPER = Budget(
@@ -100,7 +97,6 @@ PAPER = Budget(
     gammas=(0.5, 0.99),
     taus=(0.01, 1.0),
     strengths=(0.25, 4.0, 16.0),
-    exact_only=frozenset({"gamma=0.5", "tau=1", "lambda x 0.25", "lambda x 16"}),
     steps=((1.0, 10.0, 100.0, 1000.0, 10_000.0), (1.0,)),
 )
 FULL = replace(
@@ -117,7 +113,6 @@ FULL = replace(
     gammas=(0.5, 0.8, 0.95, 0.99),
     taus=(0.01, 0.03, 0.3, 1.0),
     strengths=(0.25, 0.5, 2.0, 4.0, 8.0, 16.0),
-    exact_only=frozenset(),
     steps=((1.0, 10.0, 100.0, 1000.0), (1.0, 4.0, 16.0)),
 )
 BUDGETS = {"smoke": SMOKE, "paper": PAPER, "full": FULL}
@@ -214,54 +209,6 @@ def parameters(method: str, setting: Setting) -> dict[str, Parameter]:
     return common | {"step": STEP, "lambda": setting.strength * LAMBDA, "inner_steps": inner}
 
 
-def exact(task: Task) -> Series:
-    """A run with exact gradients."""
-    problem = problems(task.setting, task.budget.n_states, task.seed, task.stream, task.problems)
-    # A step of the hypergradient takes an equilibrium, and F is smooth enough for longer ones.
-    stride, points = task.exact_points(20.0 if task.method == "hypergradient" else 1.0)
-    algorithm = exact_algorithm(task.method, task.setting, problem, stride)
-    return exact_series(
-        task.key,
-        algorithm,
-        algorithm.start(np.zeros((task.problems, *problem.domain.shape))),
-        functools.partial(measuring, problem),
-        points=points,
-        stride=stride,
-        steps_per_iteration=cost(task.method),
-        seeds=task.seeds,
-        parameters={**parameters(task.method, task.setting), "stride": stride},
-    )
-
-
-def cost(method: str) -> int:
-    """Environment steps of one sampled iteration; zero for what has no sampled twin."""
-    kind = method.removesuffix("-solved")
-    if kind == "hypergradient":
-        return 0
-    return steps_of_an_iteration(sampled_algorithm(kind, DEFAULT, problems(DEFAULT, 2, 0, 0, 1), 1))
-
-
-def sampled(task: Task) -> Series:
-    """A run from samples."""
-    problem = problems(task.setting, task.budget.n_states, task.seed, task.stream, task.problems)
-    stride, points = task.sampled_points
-    return sampled_series(
-        task.key,
-        sampled_algorithm(task.method, task.setting, problem, stride),
-        functools.partial(measuring, problem),
-        seed=task.seed,
-        points=points,
-        stride=stride,
-        seeds=task.seeds,
-        parameters={
-            **parameters(task.method, task.setting),
-            "horizon": HORIZON,
-            "batch": BATCH,
-            "stride": stride,
-        },
-    )
-
-
 def stiffness(setting: Setting) -> float:
     """Curvature relative to the default: long inner steps, and lambda."""
     return max(setting.lower_step, setting.strength)
@@ -275,8 +222,13 @@ LINEUP = Lineup(
     tuned="meta",
     tuned_by="designer_value",
     stiffness=stiffness,
-    exact=exact,
-    sampled=sampled,
+    instances=problems,
+    exact_algorithm=exact_algorithm,
+    sampled_algorithm=sampled_algorithm,
+    measuring=measuring,
+    parameters=parameters,
+    samples={"horizon": HORIZON, "batch": BATCH},
+    coarser={"hypergradient": 20.0},  # an equilibrium per step, of an F that allows longer ones
     milliseconds={
         "exact/pbrl": 0.15,
         "exact/meta": 0.12,

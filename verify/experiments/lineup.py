@@ -10,9 +10,13 @@ figure shows is run on the instances that are reported.
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
-from verify.experiments.contract import Data, Job, Series
-from verify.experiments.recording import schedule
+import numpy as np
+
+from verify.experiments.contract import Data, Job, Parameter, Series
+from verify.experiments.recording import Measured, exact_series, schedule
+from verify.experiments.sampling import sampled_series, steps_of_an_iteration
 
 REPORTED, TUNING = 0, 1
 """Streams of instances."""
@@ -35,8 +39,6 @@ class Budget:
         The same in the sweeps, whose sampled runs are as long.
     gammas, taus, strengths : tuples of float
         What is swept beside the default; a strength is a factor of the printed lambda.
-    exact_only : set of str
-        Names of settings without sampled runs.
     steps : two tuples of float
         Factors of the printed step that are tried for either step of the baseline.
     """
@@ -56,7 +58,6 @@ class Budget:
     gammas: tuple[float, ...]
     taus: tuple[float, ...]
     strengths: tuple[float, ...]
-    exact_only: frozenset[str]
     steps: tuple[tuple[float, ...], tuple[float, ...]]
 
 
@@ -107,22 +108,15 @@ def strengths(budget: Budget) -> tuple[Setting, ...]:
     return tuple(Setting(f"lambda x {s:g}", strength=s) for s in budget.strengths)
 
 
-def sources(setting: Setting, budget: Budget) -> tuple[str, ...]:
-    """From samples, if the budget has that, and with exact gradients."""
-    if setting == LONG:
-        return ("sampled",)
-    return ("exact",) if setting.name in budget.exact_only else ("sampled", "exact")
+def sources(setting: Setting) -> tuple[str, ...]:
+    """From samples, and with exact gradients unless those are flat long before."""
+    return ("sampled",) if setting == LONG else ("sampled", "exact")
 
 
-def along(name: str, source: str, budget: Budget) -> tuple[str, ...]:
+def along(name: str, budget: Budget) -> tuple[str, ...]:
     """Names of the settings along one parameter, in its order, the default among them."""
     settings = [CENTRE, *environments(budget), *strengths(budget)]
-    default = getattr(CENTRE, name)
-    own = [
-        s
-        for s in settings
-        if (s is CENTRE or getattr(s, name) != default) and source in sources(s, budget)
-    ]
+    own = [s for s in settings if s is CENTRE or getattr(s, name) != getattr(CENTRE, name)]
     return tuple(s.name for s in sorted(own, key=lambda s: float(getattr(s, name))))
 
 
@@ -215,8 +209,18 @@ class Lineup:
         The baseline whose steps are tuned, and the measure that decides.
     stiffness : callable
         By how much smaller steps have to be in a setting than in the default one.
-    exact, sampled : callable
-        Carry out a task; can be sent to another process.
+    instances : callable
+        The stacked problems of a setting, number of states, seed, stream and number.
+    exact_algorithm, sampled_algorithm : callable
+        Of a method in a setting, for the problems, with steps that are longer by a stride.
+    measuring : callable
+        See :mod:`verify.experiments.recording`; takes the problems first.
+    parameters : callable
+        All that a method is run with in a setting, beside the instances.
+    samples : mapping of str to int
+        What sampled runs have beside that.
+    coarser : mapping of str to float
+        Factor of the stride of a method's exact runs, where it is not 1.
     milliseconds : mapping of str to float
         What an exact and a sampled iteration of a method take, for the progress bar alone; by
         ``source/method``.
@@ -229,9 +233,63 @@ class Lineup:
     tuned: str
     tuned_by: str
     stiffness: Callable[[Setting], float]
-    exact: Callable[[Task], Series]
-    sampled: Callable[[Task], Series]
+    instances: Callable[[Setting, int, int, int, int], Any]
+    exact_algorithm: Callable[[str, Setting, Any, int], Any]
+    sampled_algorithm: Callable[[str, Setting, Any, int], Any]
+    measuring: Callable[..., Measured]
+    parameters: Callable[[str, Setting], Mapping[str, Parameter]]
+    samples: Mapping[str, int]
+    coarser: Mapping[str, float]
     milliseconds: Mapping[str, float]
+
+    def exact(self, task: Task) -> Series:
+        """A run with exact gradients."""
+        problem = self._problem(task)
+        stride, points = self._exact_points(task)
+        algorithm = self.exact_algorithm(task.method, task.setting, problem, stride)
+        return exact_series(
+            task.key,
+            algorithm,
+            algorithm.start(np.zeros((task.problems, *problem.domain.shape))),
+            functools.partial(self.measuring, problem),
+            points=points,
+            stride=stride,
+            steps_per_iteration=self._cost(task.method),
+            seeds=task.seeds,
+            parameters={**self.parameters(task.method, task.setting), "stride": stride},
+        )
+
+    def sampled(self, task: Task) -> Series:
+        """A run from samples."""
+        problem = self._problem(task)
+        stride, points = task.sampled_points
+        return sampled_series(
+            task.key,
+            self.sampled_algorithm(task.method, task.setting, problem, stride),
+            functools.partial(self.measuring, problem),
+            seed=task.seed,
+            points=points,
+            stride=stride,
+            seeds=task.seeds,
+            parameters={
+                **self.parameters(task.method, task.setting),
+                **self.samples,
+                "stride": stride,
+            },
+        )
+
+    def _problem(self, task: Task) -> Any:
+        return self.instances(task.setting, task.budget.n_states, task.seed, task.stream, task.problems)
+
+    def _exact_points(self, task: Task) -> tuple[int, tuple[int, ...]]:
+        return task.exact_points(self.coarser.get(task.method, 1.0))
+
+    def _cost(self, method: str) -> int:
+        """Environment steps of one sampled iteration; zero for what has no sampled twin."""
+        if method == self.reference:
+            return 0
+        twin, small = method.removesuffix("-solved"), self.instances(DEFAULT, 2, 0, REPORTED, 1)
+        return steps_of_an_iteration(self.sampled_algorithm(twin, DEFAULT, small, 1))
 
     def job(
         self,
@@ -248,14 +306,14 @@ class Lineup:
         key = f"{setting.name}/{source}/{label or method}"
         stiffness = max(1.0, self.stiffness(setting))
         task = Task(key, method, setting, budget, seed, stream, stiffness)
-        _, points = task.exact_points() if source == "exact" else task.sampled_points
+        _, points = self._exact_points(task) if source == "exact" else task.sampled_points
         weight = points[-1] * self.milliseconds[f"{source}/{method}"] * task.problems
         return Job(task.key, weight, functools.partial(getattr(self, source), task))
 
     def first(self, budget: Budget, seed: int, _data: Data) -> tuple[Job, ...]:
         """The default setting, and the trials of steps."""
         job = functools.partial(self.job, budget=budget, seed=seed)
-        default = [job(s, m, DEFAULT) for s in sources(DEFAULT, budget) for m in self.printed]
+        default = [job(s, m, DEFAULT) for s in sources(DEFAULT) for m in self.printed]
         reference = job("exact", self.reference, DEFAULT)
         tried = [
             job(source, self.tuned, setting, stream=TUNING, label=trial(setting))
@@ -279,16 +337,16 @@ class Lineup:
     def _sweeps(self, budget: Budget, seed: int) -> Iterator[Job]:
         job = functools.partial(self.job, budget=budget, seed=seed)
         for setting in (CENTRE, LONG, *environments(budget)):
-            for source in sources(setting, budget):
+            for source in sources(setting):
                 for method in self.printed:
                     yield job(source, method, setting)
-            if "exact" in sources(setting, budget):
+            if "exact" in sources(setting):
                 yield job("exact", self.reference, setting)
         for setting in (CENTRE, *strengths(budget)):
             for method in self.solved:
                 yield job("exact", method, setting)
         for setting in strengths(budget):
-            for source in sources(setting, budget):
+            for source in sources(setting):
                 for method in self.strengthened:
                     yield job(source, method, setting)
 

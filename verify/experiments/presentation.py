@@ -98,7 +98,7 @@ def claims(
         return f"{own.name}/{source}/{method}"
 
     for setting in (DEFAULT, LONG, CENTRE, *environments(budget), *strengths(budget)):
-        for source in sources(setting, budget):
+        for source in sources(setting):
             place = f"{setting.name}/{source}"
             for finding in (*findings, *(tuned if setting == DEFAULT else ())):
                 for measure in (look.shown, look.decisive):
@@ -146,7 +146,7 @@ def over_environments(
     lineup: Lineup, look: Look, name: str, symbol: str, budget: Budget, baseline: str, *, log: bool
 ) -> Figure:
     """Final values along gamma or tau, relative to a baseline in the same setting."""
-    settings = {source: along(name, source, budget) for source in SOURCES}
+    settings = along(name, budget)
 
     def curves(measure: str) -> Iterator[Curve]:
         relative = measure != look.gap
@@ -157,11 +157,11 @@ def over_environments(
             yield Curve(
                 look.label(method, source),
                 measure,
-                tuple(f"{s}/{source}/{method}" for s in settings[source]),
+                tuple(f"{s}/{source}/{method}" for s in settings),
                 name,
                 look.colours[method],
                 source == "exact",
-                tuple(f"{s}/{source}/{baseline}" for s in settings[source]) if relative else (),
+                tuple(f"{s}/{source}/{baseline}" for s in settings) if relative else (),
             )
 
     above = f"% above {look.labels[baseline]}"
@@ -184,7 +184,7 @@ def over_environments(
 
 def over_strength(lineup: Lineup, look: Look, budget: Budget) -> Figure:
     """Final values along lambda, with companions of the printed accuracy and with exact ones."""
-    settings = {source: along("strength", source, budget) for source in SOURCES}
+    settings = along("strength", budget)
     chosen = [(m, s) for m in lineup.strengthened for s in SOURCES]
     chosen += [(m, "exact") for m in lineup.solved]
 
@@ -193,7 +193,7 @@ def over_strength(lineup: Lineup, look: Look, budget: Budget) -> Figure:
             yield Curve(
                 look.label(method, source),
                 measure,
-                tuple(f"{s}/{source}/{method}" for s in settings[source]),
+                tuple(f"{s}/{source}/{method}" for s in settings),
                 "lambda",
                 look.colours[method],
                 source == "exact",

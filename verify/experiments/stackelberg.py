@@ -13,7 +13,6 @@ exactly; independent gradient with its two step sizes tuned on games of their ow
 and lambda varied around the defaults.
 """
 
-import functools
 from dataclasses import replace
 from typing import Any
 
@@ -34,8 +33,8 @@ from reference.problems.instances import random_stackelberg
 from reference.problems.stackelberg import StackelbergGame
 from reference.problems.structure import stack
 from reference.validation import Array
-from verify.experiments.contract import Experiment, Measure, Parameter, Plan, Series
-from verify.experiments.lineup import CENTRE, DEFAULT, LONG, Budget, Lineup, Setting, Task
+from verify.experiments.contract import Experiment, Measure, Parameter, Plan
+from verify.experiments.lineup import CENTRE, DEFAULT, LONG, Budget, Lineup, Setting
 from verify.experiments.presentation import (
     Finding,
     Look,
@@ -44,8 +43,7 @@ from verify.experiments.presentation import (
     over_steps,
     over_strength,
 )
-from verify.experiments.recording import Measured, exact_series
-from verify.experiments.sampling import sampled_series, steps_of_an_iteration
+from verify.experiments.recording import Measured
 
 STEP = 0.1
 """The learning rate of Appendix E, of everyone."""
@@ -77,7 +75,6 @@ SMOKE = Budget(
     gammas=(0.5,),
     taus=(1.0,),
     strengths=(0.5, 4.0),
-    exact_only=frozenset({"lambda x 4"}),
     steps=((1.0, 4.0), (1.0,)),
 )
 PAPER = Budget(
@@ -96,7 +93,6 @@ PAPER = Budget(
     gammas=(0.5, 0.99),
     taus=(0.01, 1.0),
     strengths=(0.25, 4.0, 16.0),
-    exact_only=frozenset({"gamma=0.5", "tau=1", "lambda x 0.25", "lambda x 16"}),
     steps=((0.25, 1.0, 4.0), (0.25, 1.0, 4.0)),
 )
 FULL = replace(
@@ -113,7 +109,6 @@ FULL = replace(
     gammas=(0.5, 0.7, 0.8, 0.95, 0.99),
     taus=(0.01, 0.03, 0.3, 1.0),
     strengths=(0.25, 0.5, 2.0, 4.0, 8.0, 16.0),
-    exact_only=frozenset(),
     steps=((0.25, 1.0, 4.0, 16.0), (0.25, 1.0, 4.0, 16.0)),
 )
 BUDGETS = {"smoke": SMOKE, "paper": PAPER, "full": FULL}
@@ -207,53 +202,6 @@ def parameters(method: str, setting: Setting) -> dict[str, Parameter]:
     return common | {"step": STEP, "lambda": setting.strength * LAMBDA[kind], "inner_steps": inner}
 
 
-def exact(task: Task) -> Series:
-    """A run with exact gradients."""
-    game = games(task.setting, task.budget.n_states, task.seed, task.stream, task.problems)
-    stride, points = task.exact_points()
-    algorithm = exact_algorithm(task.method, task.setting, game, stride)
-    return exact_series(
-        task.key,
-        algorithm,
-        algorithm.start(np.zeros((task.problems, *game.domain.shape))),
-        functools.partial(measuring, game),
-        points=points,
-        stride=stride,
-        steps_per_iteration=cost(task.method),
-        seeds=task.seeds,
-        parameters={**parameters(task.method, task.setting), "stride": stride},
-    )
-
-
-def cost(method: str) -> int:
-    """Environment steps of one sampled iteration; zero for what has no sampled twin."""
-    kind = method.removesuffix("-solved")
-    if kind == "hypergradient":
-        return 0
-    return steps_of_an_iteration(sampled_algorithm(kind, DEFAULT, games(DEFAULT, 2, 0, 0, 1), 1))
-
-
-def sampled(task: Task) -> Series:
-    """A run from samples."""
-    game = games(task.setting, task.budget.n_states, task.seed, task.stream, task.problems)
-    stride, points = task.sampled_points
-    return sampled_series(
-        task.key,
-        sampled_algorithm(task.method, task.setting, game, stride),
-        functools.partial(measuring, game),
-        seed=task.seed,
-        points=points,
-        stride=stride,
-        seeds=task.seeds,
-        parameters={
-            **parameters(task.method, task.setting),
-            "horizon": HORIZON,
-            "batch": BATCH,
-            "stride": stride,
-        },
-    )
-
-
 def stiffness(setting: Setting) -> float:
     """Curvature relative to the default: long steps of the baseline, and lambda from twice on."""
     return max(setting.upper_step, setting.lower_step, setting.strength / 2.0)
@@ -267,8 +215,13 @@ LINEUP = Lineup(
     tuned="independent",
     tuned_by="leader_value",
     stiffness=stiffness,
-    exact=exact,
-    sampled=sampled,
+    instances=games,
+    exact_algorithm=exact_algorithm,
+    sampled_algorithm=sampled_algorithm,
+    measuring=measuring,
+    parameters=parameters,
+    samples={"horizon": HORIZON, "batch": BATCH},
+    coarser={},
     milliseconds={
         "exact/value": 1.5,
         "exact/bellman": 3.6,
