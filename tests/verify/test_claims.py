@@ -78,6 +78,15 @@ def test_margins_lost_in_rounding_do_not_count_unless_violated() -> None:
     assert judge.judge(form(Margin(3.0, 2.0, 0.5, "")), QUICK).verdict is Verdict.VIOLATED
 
 
+def test_a_proof_says_how_strong_its_trials_are() -> None:
+    proved = form(TIGHT, proofs=(Proof("a step", nothing),))
+    assert judge.judge(proved, QUICK).detail == (
+        "notices a constant wrong by 1%, 10%, 50%; checked by machine: a step"
+    )
+    untried = form(proofs=(Proof("a step", nothing),))
+    assert judge.judge(untried, QUICK).detail == "checked by machine: a step"
+
+
 def test_a_step_by_hand_makes_no_proof() -> None:
     checked = Proof("a step", nothing)
     found = judge.judge(form(TIGHT, proofs=(checked,), by_hand="the limit"), QUICK)

@@ -72,14 +72,12 @@ def judge(form: Form, context: Context) -> Judgement:
 
 
 def _evidence(form: Form, verdict: Verdict, margins: list[Margin]) -> str:
-    steps = "; ".join(proof.step for proof in form.proofs)
-    if verdict is Verdict.PROVED:
-        return steps
+    """How strong the search was, also beside a proof; then what a machine and a hand have checked."""
     if verdict is Verdict.VACUOUS:
         return "no instance met the premises"
-    parts = [strength(margins)]
-    if steps:
-        parts.append(f"checked by machine: {steps}")
+    parts = [strength(margins)] if margins else []
+    if form.proofs:
+        parts.append("checked by machine: " + "; ".join(proof.step for proof in form.proofs))
     if form.by_hand:
         parts.append(f"by hand: {form.by_hand}")
     return "; ".join(parts)
