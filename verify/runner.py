@@ -147,19 +147,14 @@ def _pool(
     """Perform checks in at least two other processes; what ends a process or the sending is raised."""
     from joblib import Parallel, delayed  # type: ignore[import-untyped]  # joblib ships no types
 
-    tasks = (delayed(_perform)(index, check, context) for index, check in checks.items())
+    # At once: joblib asks for tasks in another thread, while the caller strikes out what has finished.
+    tasks = [delayed(_perform)(index, check, context) for index, check in checks.items()]
     with contextlib.ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore", UserWarning)  # that tasks are left when it is closed: on purpose
         with blocked(signal.SIGINT, signal.SIGTERM):  # what is half made would not be taken down
             parallel = stack.enter_context(
-                Parallel(
-                    workers,
-                    backend="loky",
-                    batch_size=1,
-                    pre_dispatch="all",  # less leaves workers without work
-                    return_as="generator_unordered",
-                )
+                Parallel(workers, backend="loky", batch_size=1, return_as="generator_unordered")
             )
         with blocked(signal.SIGINT):  # processes that start within never see it, but this one does
             results = stack.enter_context(contextlib.closing(parallel(tasks)))

@@ -95,6 +95,25 @@ def test_outcomes_come_as_they_complete(tmp_path: Path) -> None:
     ]
 
 
+def test_two_jobs_overlap_to_the_end(tmp_path: Path) -> None:
+    """Each check waits for its neighbour: one after the other, they would wait in vain."""
+
+    def meeting(i: int) -> Check:
+        def meet(_context: Context) -> tuple[Outcome, ...]:
+            (tmp_path / str(i)).touch()
+            deadline = time.monotonic() + 60
+            while not (tmp_path / str(i ^ 1)).exists():
+                assert time.monotonic() < deadline
+                time.sleep(0.005)
+            return (outcome(f"meeting_{i}"),)
+
+        return check(f"meeting_{i}", meet)
+
+    checks = [meeting(i) for i in range(24)]  # many more than joblib takes at first
+    for _, (found,) in runner.run(checks, CONTEXT, jobs=2):
+        assert found.status is Status.AS_EXPECTED, found.detail
+
+
 def test_one_job_runs_in_this_process_and_two_do_not() -> None:
     def process(name: str) -> Check:
         return check(name, lambda _context: (outcome(name, detail=str(os.getpid())),))
