@@ -1,8 +1,8 @@
 """A bilevel problem of tensors as the algorithms see it: problem, objective, policy maps and X."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Generic, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -85,7 +85,6 @@ class Bilevel(Generic[ProblemT]):
 
     def evaluate(
         self,
-        problem: ProblemT,
         x: Tensor,
         policies: Sequence[Tensor],
         lower: Sequence[Term],
@@ -95,8 +94,6 @@ class Bilevel(Generic[ProblemT]):
 
         Parameters
         ----------
-        problem : problem
-            At x: see :meth:`at`.
         x : (P, *shape)
         policies : one (P, S, A) per player
         lower : sequence of terms
@@ -107,6 +104,7 @@ class Bilevel(Generic[ProblemT]):
         two tensors ()
             Sums over the problems, so that derivatives are all problems' gradients.
         """
+        problem = self.problem
         upper = () if self.objective.terms is None else self.objective.terms(problem, x, policies)
         values = mean.values([process for _, process in (*upper, *lower)])
         parts = [sign * v.sum() for (sign, _), v in zip((*upper, *lower), values, strict=True)]
@@ -120,14 +118,13 @@ class Bilevel(Generic[ProblemT]):
         """What each player earns of the lower level's value: player 2 of a zero-sum game, minus it."""
         return (1.0, -1.0)[: len(self.policy_maps)]
 
-    def at(self, x: Tensor) -> ProblemT:
-        """The problem with its maps evaluated at x, once for all processes; differentiable in x.
+    def at(self, x: Tensor) -> Self:
+        """The same with the problem's maps evaluated at x, once for all processes; differentiable in x.
 
         Use it with this very x.
         """
         given: Any = self.problem
-        at_x: ProblemT = given.settled(x)
-        return at_x
+        return replace(self, problem=given.settled(x))
 
     def checked(self, state: State) -> State:
         """Return a state of this problem.

@@ -82,12 +82,12 @@ class IndependentGradient(Generic[ProblemT]):
         mean = self.sampling.at(k, state.key_p)
         with torch.enable_grad():
             x, *y = leaves((state.x, *state.y))
-            problem, policies = bilevel.at(x), bilevel.policies(y)
-            own = ((1.0, lower_process(problem, x, policies)),)
+            here, policies = bilevel.at(x), bilevel.policies(y)
+            own = ((1.0, lower_process(here.problem, x, policies)),)
             if self.rule_x is None:
                 ascent = gradients(total(own, mean), y)
             else:
-                f, value = bilevel.evaluate(problem, x, policies, own, mean)
+                f, value = here.evaluate(x, policies, own, mean)
                 grad_x = gradients(f, (x,), keep=True)
                 ascent = gradients(value, y)
         descent = tuple(-sign * g for sign, g in zip(bilevel.signs, ascent, strict=True))

@@ -88,8 +88,8 @@ class MetaGradient(Generic[ProblemT]):
         mean = self.sampling.at(k, state.key_p)
         with torch.enable_grad():
             x, *y = leaves((state.x, *state.y))
-            problem = bilevel.at(x)
-            own_p = mean.value(lower_process(problem, x, bilevel.policies(y)))
+            here = bilevel.at(x)
+            own_p = mean.value(lower_process(here.problem, x, bilevel.policies(y)))
             ascent = torch.autograd.grad(own_p.sum(), y, create_graph=True)
             ahead = bilevel.projected_y(
                 [
@@ -98,7 +98,7 @@ class MetaGradient(Generic[ProblemT]):
                 ]
             )
             met = leaves(ahead)
-            f, _ = bilevel.evaluate(problem, x, bilevel.policies(met), (), mean)
+            f, _ = here.evaluate(x, bilevel.policies(met), (), mean)
             grad_x, *grad_y = gradients(f, (x, *met), keep=True)
             (mixed_x,) = torch.autograd.grad(
                 ahead, (x,), grad_y, allow_unused=True, materialize_grads=True

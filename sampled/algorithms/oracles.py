@@ -41,7 +41,10 @@ class Oracle(Protocol):
         state: Policies,
         mean: Expectation,
     ) -> Policies:
-        """State after the steps of outer iteration k, at x and the parameters y."""
+        """State after the steps of outer iteration k, at the parameters y and this very x.
+
+        The bilevel problem is that at x (:meth:`Bilevel.at`); the state is no function of x.
+        """
         ...
 
     def policies(self, bilevel: Bilevel[Any], state: Policies) -> Policies:
@@ -92,11 +95,11 @@ class PolicyGradient:
     ) -> Policies:
         """T updates."""
         eta = scheduled("size", self.size, k)
-        problem, held = bilevel.at(x), bilevel.policies(y)
+        held = bilevel.policies(y)
         z = state if self.carried else y
         for _ in range(self.steps):
             z = leaves(z)
-            own = responses(problem, x, held, bilevel.policies(z))
+            own = responses(bilevel.problem, x, held, bilevel.policies(z))
             ascent = gradients(total(own, mean), z)
             z = bilevel.projected_y([part.detach() + eta * g for part, g in zip(z, ascent, strict=True)])
         return z

@@ -93,13 +93,13 @@ class Pbrl(Generic[ProblemT]):
         several("oracle", state.oracle, len(state.y), "use a state of this algorithm's start")
         mean = self.sampling.at(k, state.key_p)
         with torch.enable_grad():
-            improved = self.oracle.improve(bilevel, k, state.x, state.y, state.oracle, mean)
             x, *y = z = leaves((state.x, *state.y))
+            here = bilevel.at(x)
+            improved = self.oracle.improve(here, k, x, state.y, state.oracle, mean)
             policies, companions = bilevel.policies(y), self.oracle.policies(bilevel, improved)
-            problem = bilevel.at(x)
             strength = scheduled("strength", self.strength, k)
-            lower = self.penalty.terms(problem, x, policies, companions)
-            f, p = bilevel.evaluate(problem, x, policies, lower, mean)
+            lower = self.penalty.terms(here.problem, x, policies, companions)
+            f, p = here.evaluate(x, policies, lower, mean)
             gradient = gradients(f + strength * p, z)
         moved, memory = self.rule.step(k, (state.x, *state.y), gradient, state.memory)
         return State(

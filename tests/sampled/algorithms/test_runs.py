@@ -1,6 +1,6 @@
 """Runs: resumption, seeds, problems side by side, counted steps, what happens on the host."""
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -10,6 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reference.problems.general_position import (
+    general_game,
+    general_game_family,
+    general_incentive_design,
+)
 from reference.problems.instances import random_incentive_design, random_stackelberg
 from reference.problems.structure import stack
 from sampled.algorithms import appendix_e
@@ -173,9 +178,38 @@ def test_what_an_iteration_reads_on_the_host(name: str) -> None:
         with Transfers() as counter:
             algorithm.step(state)
         counts.append(counter.count)
-    # One read of each of x, y and the companions; of x, and of the reward as a part of the dynamics and
-    # of the task, where a family is entered, at x as a number and as a variable.
-    assert counts == [{"independent": 2, "nikaido-isoda": 5 + 6}.get(name, 3)] * 2
+    # One read of each of x, y and the companions; where a family is entered, of x, and of the reward as
+    # a part of the dynamics and of the task.
+    assert counts == [{"independent": 2, "nikaido-isoda": 5 + 3}.get(name, 3)] * 2
+
+
+@dataclass
+class Noted:
+    """Alias tables; notes of what they are built."""
+
+    names: list[str] = field(default_factory=list)
+
+    def of(self, p_rk: torch.Tensor, name: str = "p") -> Alias:
+        self.names.append(name)
+        return Alias.of(p_rk, name)
+
+
+@pytest.mark.parametrize(
+    "make", [appendix_e.pbrl_nikaido_isoda, appendix_e.meta_gradient, appendix_e.no_incentive]
+)
+def test_transitions_that_depend_on_x_are_tabulated_once_an_iteration(make: Any) -> None:
+    """Oracle, objective and penalty walk on the same tables."""
+    generator = np.random.default_rng(0)
+    moving = replace(
+        general_incentive_design(generator, game := general_game(generator)),
+        game=general_game_family(generator, game),
+    )
+    noted = Noted()
+    algorithm = make(bilevel(moving, sampler=noted))
+    noted.names.clear()
+    state = run(algorithm, begun(algorithm), 3).state
+    assert noted.names == ["rho_ps", "P_psjt", "P_psjt", "P_psjt"]
+    assert make is appendix_e.no_incentive or bool((state.x != 0.0).any())
 
 
 def test_schedules_and_carried_companions_count() -> None:
