@@ -4,6 +4,7 @@ Null runs are counted, and the count is held to the stated level by an exact bin
 instrument would fail a test here with the probability ``LEVEL`` at most, when the seed was chosen.
 """
 
+import itertools
 import math
 
 import numpy as np
@@ -172,7 +173,7 @@ def test_the_bound_agrees_with_another_library(seed: int) -> None:
 
 
 def test_the_same_weights_give_the_same_bound_as_the_other_library() -> None:
-    """One observation at a time, by that library's weights: equal to rounding."""
+    """One observation at a time, by that library's guesses and weights: equal to rounding."""
     x = rows(np.random.default_rng(5), 50)[:, 1]
     low, high, alpha = float(LOW[1]), float(HIGH[1]), 0.1
     z = (x - low) / (high - low)
@@ -181,13 +182,91 @@ def test_the_same_weights_give_the_same_bound_as_the_other_library() -> None:
     spread = np.cumsum((z - (0.5 + np.cumsum(z)) / (n + 1)) ** 2)
     variance = np.r_[0.25, ((0.25 + spread) / (n + 1))[:-1]]
     weight = np.minimum(np.sqrt(2 * np.log(2 / alpha) / (variance * n * np.log1p(n))), 0.5)
-    psi = -np.log1p(-weight) - weight
-    radius = (np.log(2 / alpha) + (psi * (z - mean) ** 2).sum()) / weight.sum()
-    centre = (weight * z).sum() / weight.sum()
+    one = np.ones(1)
+    interval = Interval.of(0.5 * one, 0.0 * one, one, alpha)
+    for z_i, m, w in zip(z, mean, weight, strict=True):
+        interval = interval.weighed(z_i * np.ones((1, 1)), m * one, one, w * one)
     other = ville.EmpiricalBernsteinCS(bounds=(low, high), alpha=alpha, intersect=False).fit(x)
-    assert math.isclose(
-        float(other.lower_[-1]), low + max(centre - radius, 0.0) * (high - low), rel_tol=1e-12
-    )
+    (centre,), (radius,) = interval.centre, interval.radius
+    for theirs, ours in (
+        (other.lower_[-1], max(centre - radius, 0.0)),
+        (other.upper_[-1], min(centre + radius, 1.0)),
+    ):
+        assert math.isclose(float(theirs), low + ours * (high - low), rel_tol=1e-12)
+    assert radius < 0.5  # neither end is that of the range
+
+
+def test_each_coordinate_has_its_share_of_alpha() -> None:
+    """d intervals at once are those of each coordinate by itself at alpha / d."""
+    x = rows(np.random.default_rng(6), 500)
+    together = Interval.of(MEAN, LOW, HIGH, 0.03)
+    apart = [Interval.of(MEAN[i : i + 1], LOW[i : i + 1], HIGH[i : i + 1], 0.01) for i in range(3)]
+    for block in (x[:100], x[100:]):
+        together = together.after(block, 1e3)
+        apart = [own.after(block[:, i : i + 1], 1e3) for i, own in enumerate(apart)]
+    for name in ("centre", "radius"):
+        alone = np.concatenate([getattr(own, name) for own in apart])
+        assert np.allclose(getattr(together, name), alone, rtol=1e-13), name
+
+
+# Over every path of a law with two outcomes, without randomness.
+
+BLOCKS = (1, 2, 1, 3, 2, 2)
+
+
+def paths(n: int) -> Array:
+    """All sequences of n zeros and ones, (2^n, n)."""
+    return np.array(list(itertools.product((0.0, 1.0), repeat=n)))
+
+
+@pytest.mark.parametrize("chance", [0.02, 0.3, 0.9])
+def test_the_capital_is_a_martingale(chance: float) -> None:
+    """Its expectation over every path is one after every block, and the bets are not nothing."""
+    u = paths(sum(BLOCKS))
+    ends = np.array([-1.0, 4.0]), np.array([0.5, -2.0])  # of the outcomes 0 and 1
+    target = (1.0 - chance) * ends[0] + chance * ends[1]
+    begin = Alarm.of(target, np.minimum(*ends), np.maximum(*ends))
+    expected, spread = np.zeros(len(BLOCKS)), 0.0
+    for path in u:
+        law = float(np.prod(np.where(path > 0.0, chance, 1.0 - chance)))
+        alarm, at = begin, 0
+        for k, size in enumerate(BLOCKS):
+            assert float(np.abs(alarm.bet) @ alarm.reach) <= 0.5 + 1e-12
+            chosen = path[at : at + size, None]
+            alarm, at = alarm.after((1.0 - chosen) * ends[0] + chosen * ends[1]), at + size
+            expected[k] += law * math.exp(alarm.log_capital)
+        spread += law * abs(alarm.log_capital)
+    assert np.abs(expected - 1.0).max() <= 1e-12
+    assert spread > 1e-4  # without bets it is zero
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.parametrize("chance", [0.02, 0.3, 0.9])
+def test_what_bounds_the_mean_is_a_supermartingale(chance: float, sign: float) -> None:
+    """E exp( sum l (X - mu) - penalty ) <= 1 at every block, in both directions."""
+    u, mean, one = paths(sum(BLOCKS)), np.array([chance]), np.ones(1)
+    expected = np.zeros(len(BLOCKS))
+    for path in u:
+        law = float(np.prod(np.where(path > 0.0, chance, 1.0 - chance)))
+        interval, at = Interval.of(mean, 0.0 * one, one, 0.2), 0
+        for k, size in enumerate(BLOCKS):
+            interval, at = interval.after(path[at : at + size, None], 8.0), at + size
+            exponent = sign * (interval.weighted - interval.weight * mean) - interval.penalty
+            expected[k] += law * math.exp(float(exponent[0]))
+    assert (expected <= 1.0 + 1e-12).all()
+    assert expected[-1] > 0.5  # and not by far: the weights are not nothing
+
+
+def test_the_penalty_is_the_least_that_is_valid() -> None:
+    """At the end of the range, with the largest weight, nothing is given away: psi is the smallest."""
+    one, chance, weight = np.ones(1), 1e-4, 0.5
+    mean = 1.0 - chance  # an outcome of 0 is as far below the guess as the range allows
+    total = 0.0
+    for x, law in ((0.0, chance), (1.0, 1.0 - chance)):
+        begin = Interval.of(one, 0.0 * one, one, 0.2)
+        after = begin.weighed(np.full((1, 1), x), one, one, weight * one)
+        total += law * math.exp(float((after.weighted - after.weight * 1.0 - after.penalty)[0]))
+    assert math.isclose(total, 1.0 + weight * (mean - 1.0), rel_tol=1e-14)
 
 
 def test_what_is_outside_the_range_is_named() -> None:

@@ -116,7 +116,10 @@ class Interval:
         reach = np.maximum(self.high - centre, centre - self.low)
         expected = max(total, float(self.count + len(x_nd)))
         wished = np.sqrt(2.0 * self.log_term / (_safe(self.variance) * expected))
-        weight = np.minimum(wished, MOST / _safe(reach))
+        return self.weighed(x_nd, centre, reach, np.minimum(wished, MOST / _safe(reach)))
+
+    def weighed(self, x_nd: Array, centre: Array, reach: Array, weight: Array) -> "Interval":
+        """Take in a block with given m, R >= |X - m| and l, (d,) each, which the past decides."""
         z = weight * reach
         psi = np.where(reach > 0.0, -np.log1p(-z) - z, 0.0) / _safe(reach) ** 2
         off_nd = x_nd - centre
