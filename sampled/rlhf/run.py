@@ -29,15 +29,22 @@ class _Board(Protocol):
     def close(self) -> None: ...
 
 
-def _board(folder: Path, purge: int) -> _Board:
+def board_writer() -> Callable[..., _Board]:
+    """What writes TensorBoard's files.
+
+    Raises
+    ------
+    InputError
+        If it is not installed.
+    """
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise InputError(
             'TensorBoard is not installed: pip install "pbrl[rlhf]", or pip install tensorboard'
         ) from None
-    board: _Board = SummaryWriter(str(folder), purge_step=purge)
-    return board
+    writer: Callable[..., _Board] = SummaryWriter
+    return writer
 
 
 def run(
@@ -85,7 +92,9 @@ def run(
         experiment.restore(state["experiment"])
         recent = {name: list(values) for name, values in state["recent"].items()}
         kept = state["metrics"]
-    board = _board(folder / "tensorboard", experiment.agent.updates) if tensorboard else None
+    board = None
+    if tensorboard:
+        board = board_writer()(str(folder / "tensorboard"), purge_step=experiment.agent.updates)
     began, at_first, ticks = time.monotonic(), experiment.steps, 0
     with closing(records.JsonLines(folder / records.METRICS, kept)) as lines:
 

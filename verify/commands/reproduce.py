@@ -33,6 +33,8 @@ Examples:
                                                             a part of it: this game, these methods
   python -m verify reproduce rlhf --testbed minatar --seeds 8 --steps 500000
                                                             more seeds, shorter runs
+  python -m verify reproduce rlhf --testbed minatar --tensorboard
+                                                            then: tensorboard --logdir out/reproduce/rlhf
   python -m verify reproduce rlhf --testbed atari --budget paper --device cuda
                                                             Figure 2, on a machine with a GPU
 
@@ -135,6 +137,10 @@ def _run(
         str,
         typer.Option("--device", metavar="NAME", show_default="cpu", help="Of rlhf: such as cuda."),
     ] = "",
+    tensorboard: Annotated[
+        bool,
+        typer.Option("--tensorboard", help="Of rlhf: TensorBoard's files beside each run's metrics."),
+    ] = False,
     check: Annotated[
         Path | None,
         typer.Option(
@@ -151,7 +157,9 @@ def _run(
     with usage_errors():
         from verify.experiments.contract import Choice
 
-        choice = Choice(testbed, tuple(game or ()), tuple(method or ()), seeds, steps, device)
+        choice = Choice(
+            testbed, tuple(game or ()), tuple(method or ()), seeds, steps, device, tensorboard
+        )
         request = _request(name, budget, seed, check, choice)
         plan = request.plan()
         place = Path(name) / request.choice.testbed

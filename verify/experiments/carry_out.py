@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import json
 import signal
+import threading
 import time
 import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from reference.errors import InputError
-from verify.experiments import drawing, findings
+from verify.experiments import drawing, findings, under_way
 from verify.experiments.contract import (
     Beside,
     Choice,
@@ -46,6 +47,9 @@ from verify.experiments.findings import Finding
 from verify.report import files
 from verify.report.run import Origin
 from verify.runner import blocked
+
+Watch = Callable[[str, float, float], None]
+"""Told a text, the work done so far and that of all stages known."""
 
 PACKAGES = ("reference", "sampled", "verify.experiments")
 """Packages whose code the series depend on."""
@@ -254,7 +258,7 @@ def carry_out(
     store: Store,
     *,
     jobs: int = 1,
-    watch: Callable[[str, float, float], None] = lambda _key, _done, _total: None,
+    watch: Watch = lambda _key, _done, _total: None,
 ) -> Results:
     """Compute every series of a plan that is not stored yet.
 
@@ -265,7 +269,8 @@ def carry_out(
     jobs : int
         Number of processes; it does not change the results.
     watch : callable
-        Told the key of each finished job, the work done so far and that of all stages known.
+        Told the key of each finished job, or what is at work, the work done so far and that of all
+        stages known; from another thread, too, while long jobs are at work.
 
     Raises
     ------
@@ -274,29 +279,72 @@ def carry_out(
     """
     data: dict[str, Series] = {}
     seconds: dict[str, float] = {}
-    done = total = 0.0
+    tally = _Tally(store, watch)
     for stage in plan.stages:
         listed = stage(data)
         keys = [job.key for job in listed]
         if len({*keys, *data}) < len(keys) + len(data):
             raise InputError(f"two jobs have one key, among {sorted(keys)}: give each its own")
-        total += sum(job.weight for job in listed)
         found = {job.key: kept for job in listed if (kept := store.get(job.key)) is not None}
-        weights = {job.key: job.weight for job in listed}
-        done += sum(weights[key] for key in found)
-        watch("", done, total)
-        with contextlib.closing(
-            _parallel([job for job in listed if job.key not in found], jobs, store)
-        ) as rest:
+        tally.begin(listed, found)
+        left = [job for job in listed if job.key not in found]
+        with (
+            under_way.repeated(tally.look),
+            contextlib.closing(_parallel(left, jobs, store)) as rest,
+        ):
             for finished in rest:
                 store.put(finished)
                 found[finished.series.key] = finished
-                done += weights[finished.series.key]
-                watch(finished.series.key, done, total)
+                tally.end(finished.series.key)
         data |= {key: found[key].series for key in keys}
         seconds |= {key: found[key].seconds for key in keys}
     gathered = {key: stored(series) for key, series in plan.gathered(data).items()}
     return Results(gathered, seconds, plan.beside(store.rooms(list(seconds))))
+
+
+class _Tally:
+    """Work that is done, and the parts of jobs at work; it tells the watch.
+
+    Parameters
+    ----------
+    store : Store
+    watch : callable
+    """
+
+    def __init__(self, store: Store, watch: Watch) -> None:
+        self._store, self._watch, self._began = store, watch, time.time()
+        self._done = self._total = 0.0
+        self._left: dict[str, float] = {}
+        self._one = threading.Lock()
+
+    def begin(self, listed: Sequence[Job], found: Mapping[str, Done]) -> None:
+        """Count the jobs of a stage, of which some were found."""
+        self._left = {job.key: job.weight for job in listed if job.key not in found}
+        own = sum(job.weight for job in listed)
+        self._total += own
+        self._done += own - sum(self._left.values())
+        self._tell("")
+
+    def end(self, key: str) -> None:
+        """Count a job that has finished."""
+        with self._one:
+            self._done += self._left.pop(key)
+            self._tell(key)
+
+    def look(self) -> None:
+        """Tell what is at work, if anything is; from another thread."""
+        with self._one:
+            self._tell(None)
+
+    def _tell(self, text: str | None) -> None:
+        rooms = self._store.rooms(list(self._left))
+        told = {key: found for key, room in rooms.items() if (found := under_way.told(room))}
+        if text is None:
+            text = under_way.spoken({k: one for k, one in told.items() if one.moment >= self._began})
+            if not text:
+                return
+        part = sum(self._left[key] * one.share for key, one in told.items())
+        self._watch(text, self._done + part, self._total)
 
 
 def manifest(request: Request, plan: Plan, results: Results, origin: Origin) -> dict[str, Any]:

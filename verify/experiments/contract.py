@@ -195,6 +195,8 @@ class Panel:
     title, x_label, y_label : str
     curves : tuple of Curve
     x_log, y_log : bool
+    beside : tuple of Curve
+        Curves of another figure that this one is compared with: the axes cover them too.
     """
 
     title: str
@@ -203,6 +205,7 @@ class Panel:
     curves: tuple[Curve, ...]
     x_log: bool = False
     y_log: bool = False
+    beside: tuple[Curve, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -309,6 +312,8 @@ class Choice:
     steps : int
         Of the environment in each run; 0 for the budget's.
     device : str
+    tensorboard : bool
+        Whether runs also write TensorBoard's files.
     """
 
     testbed: str = ""
@@ -317,6 +322,7 @@ class Choice:
     seeds: int = 0
     steps: int = 0
     device: str = ""
+    tensorboard: bool = False
 
     @property
     def words(self) -> str:
@@ -325,7 +331,8 @@ class Choice:
         options += [("game", g) for g in self.games]
         options += [("method", m) for m in self.methods]
         options += [("seeds", self.seeds), ("steps", self.steps), ("device", self.device)]
-        return "".join(f" --{name} {value}" for name, value in options if value)
+        words = "".join(f" --{name} {value}" for name, value in options if value)
+        return words + " --tensorboard" * self.tensorboard
 
 
 @dataclass(frozen=True)

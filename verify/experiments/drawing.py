@@ -18,7 +18,7 @@ from verify.experiments.contract import Curve, Data, Figure, Panel
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "osD^vPX"
 
-WIDTH, PANEL_HEIGHT = 4.4, 2.5
+WIDTH, PANEL_HEIGHT, PAD = 4.4, 2.5, 0.08
 """Inches."""
 
 _STYLE: Any = {
@@ -46,13 +46,14 @@ def svg(figure: Figure, data: Data) -> str:
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure as Canvas
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     with mpl.rc_context(_STYLE):
         labels: dict[str, Any] = {}
         rows = -(-len({c.label for p in figure.panels for c in p.curves}) // 2)
         legend_height = 0.2 * rows + 0.1
         height = PANEL_HEIGHT * len(figure.panels) + legend_height
-        canvas = Canvas(figsize=(WIDTH, height), layout="constrained")
+        canvas = Canvas(figsize=(WIDTH, height), layout=ConstrainedLayoutEngine(w_pad=PAD))
         FigureCanvasSVG(canvas)
         grid = canvas.subplots(len(figure.panels), 1, squeeze=False)
         for axes, panel in zip(grid[:, 0], figure.panels, strict=True):
@@ -68,8 +69,16 @@ def svg(figure: Figure, data: Data) -> str:
 def _draw(axes: Any, panel: Panel, data: Data, labels: dict[str, Any]) -> None:
     for curve in panel.curves:
         labels.setdefault(curve.label, _curve(axes, curve, data))
+    for curve in panel.beside:
+        xs, means, errors = points(curve, data)
+        for sign in (-1.0, 1.0):
+            axes.update_datalim(np.column_stack([xs, np.add(means, sign * np.array(errors))]))
+    axes.autoscale_view()
     ends = [
-        data[key].steps[-1] for c in panel.curves if c.x == "steps" for key in c.series if not c.dashed
+        data[key].steps[-1]
+        for c in (*panel.curves, *panel.beside)
+        if c.x == "steps" and not c.dashed
+        for key in c.series
     ]
     if ends:  # exact runs may go on far beyond those that samples were drawn for
         axes.set_xlim(-0.02 * max(ends), 1.05 * max(ends))

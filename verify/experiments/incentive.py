@@ -289,7 +289,7 @@ def plan(budget: str, seed: int) -> Plan:
         LINEUP.stages(chosen, seed),
         tuple(claims(LINEUP, LOOK, FINDINGS, TUNED, chosen)),
         (
-            over_steps(LINEUP, LOOK, "figure_3", "Figure 3: random incentive design"),
+            *over_steps(LINEUP, LOOK, "figure_3", "Figure 3: random incentive design"),
             over_environments(LINEUP, LOOK, "gamma", "γ", chosen, "none", log=False),
             over_environments(LINEUP, LOOK, "tau", "τ", chosen, "none", log=True),
             over_strength(LINEUP, LOOK, chosen),

@@ -108,20 +108,19 @@ def claims(
                 yield Vanishes(f"gap of {method}", place, look.gap, key(method, setting, source))
 
 
-def over_steps(lineup: Lineup, look: Look, name: str, caption: str) -> Figure:
-    """The paper's figure, and what decides."""
+def over_steps(lineup: Lineup, look: Look, name: str, caption: str) -> tuple[Figure, Figure]:
+    """The paper's figure, and what decides: from samples, and beside it with exact gradients."""
 
-    def curves(measure: str) -> Iterator[Curve]:
+    def curves(measure: str, source: str) -> Iterator[Curve]:
         for method in (*lineup.printed, "tuned"):
-            for source in SOURCES:
-                yield Curve(
-                    look.label(method, source),
-                    measure,
-                    (f"{DEFAULT.name}/{source}/{method}",),
-                    "steps",
-                    look.colours[method],
-                    source == "exact",
-                )
+            yield Curve(
+                look.label(method, source),
+                measure,
+                (f"{DEFAULT.name}/{source}/{method}",),
+                "steps",
+                look.colours[method],
+                source == "exact",
+            )
         if measure == look.decisive:
             yield Curve(
                 look.label(lineup.reference, "exact"),
@@ -132,12 +131,25 @@ def over_steps(lineup: Lineup, look: Look, name: str, caption: str) -> Figure:
                 True,
             )
 
-    return Figure(
-        name,
-        caption,
-        tuple(
-            Panel(look.titles[m], "environment steps per problem", look.axes[m], tuple(curves(m)))
-            for m in look.measures
+    def panel(measure: str, source: str, other: str) -> Panel:
+        return Panel(
+            look.titles[measure],
+            "environment steps per problem",
+            look.axes[measure],
+            tuple(curves(measure, source)),
+            beside=tuple(curves(measure, other)),
+        )
+
+    return (
+        Figure(
+            name,
+            f"{caption}, from samples",
+            tuple(panel(m, "sampled", "exact") for m in look.measures),
+        ),
+        Figure(
+            f"{name}_exact",
+            f"{caption}, with exact gradients",
+            tuple(panel(m, "exact", "sampled") for m in look.measures),
         ),
     )
 

@@ -287,7 +287,9 @@ def label(name: str) -> str:
 # Jobs and their series.
 
 
-def tasks(testbed: str, budget: Budget, seed: int, device: str) -> Iterator[Task]:
+def tasks(
+    testbed: str, budget: Budget, seed: int, device: str, *, tensorboard: bool = False
+) -> Iterator[Task]:
     """Every run."""
     for game in budget.games:
         for method in budget.methods:
@@ -304,6 +306,7 @@ def tasks(testbed: str, budget: Budget, seed: int, device: str) -> Iterator[Task
                     reduced=budget.reduced,
                     device=device,
                     measure=BEDS[testbed].measure.name,
+                    tensorboard=tensorboard,
                 )
 
 
@@ -311,9 +314,10 @@ def _refused() -> Series:
     raise InputError("a run of RLHF needs a directory of its own")
 
 
-def _jobs(testbed: str, budget: Budget, seed: int, device: str, _data: Data) -> tuple[Job, ...]:
+def _jobs(choice: Choice, budget: Budget, seed: int, _data: Data) -> tuple[Job, ...]:
     listed = []
-    for task in tasks(testbed, budget, seed, device):
+    device = choice.device or "cpu"
+    for task in tasks(choice.testbed, budget, seed, device, tensorboard=choice.tensorboard):
         chosen = settings(task)
         weight = float(chosen.run.updates * chosen.a2c.workers * chosen.a2c.steps)
         weight *= {A2C: 1.0, DRLHF: 1.3, PRINTED: 1.5}.get(task.method, 2.2)
@@ -452,15 +456,18 @@ def plan(choice: Choice, budget: str, seed: int) -> Plan:
         If there is no such game or method, something is not installed, or there is one seed only.
     """
     from sampled.rlhf.experiment import testbed
+    from sampled.rlhf.run import board_writer
 
     bed = BEDS[choice.testbed]
     part = _part(choice, bed.budgets[budget])
     for task in tasks(choice.testbed, replace(part, seeds=1), seed, choice.device):
         testbed(settings(task).game)
+    if choice.tensorboard:
+        board_writer()
     measures = (bed.measure, SHARE)
     return Plan(
         measures,
-        (functools.partial(_jobs, choice.testbed, part, seed, choice.device or "cpu"),),
+        (functools.partial(_jobs, choice, part, seed),),
         tuple(claims(bed.measure.name, part)),
         tuple(figures(bed, part)),
         part.games,

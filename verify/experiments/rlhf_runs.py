@@ -1,8 +1,9 @@
 r"""One run of RLHF in a directory of its own, and what directories of runs tell besides curves.
 
 A directory holds what :func:`sampled.rlhf.run.run` writes, and ``rates.jsonl``, processor seconds by
-kind of work, one line per kind whenever the phase changes, and ``compared.json``, some of the last
-pairs as pictures.  Rates are of this machine, and no part of what is compared.
+kind of work, one line per kind whenever the phase changes, ``under_way.json``, how far the run is, and
+``compared.json``, some of the last pairs as pictures.  Rates are of this machine, and no part of what
+is compared.
 
 **What a run costs.**  With the seconds t of one piece of work of each kind, a run of the preset of K
 updates, n_0 pairs at first, m per round, E epochs of warm-up and J = (K - 1) / e later ones, which go
@@ -33,7 +34,9 @@ from reference.optimality import policy_iteration
 from reference.problems.mdp import Mdp
 from reference.regularizers import NegativeEntropy
 from reference.validation import Array
+from verify.experiments import under_way
 from verify.experiments.contract import Beside, Parameter, Picture, Series
+from verify.experiments.under_way import UnderWay
 from verify.report import files
 
 if TYPE_CHECKING:
@@ -58,6 +61,7 @@ class Task:
     updates, points, episodes : int
     reduced : bool
     device, measure : str
+    tensorboard : bool
     """
 
     testbed: str
@@ -71,6 +75,7 @@ class Task:
     reduced: bool
     device: str
     measure: str
+    tensorboard: bool = False
 
     @property
     def key(self) -> str:
@@ -142,7 +147,13 @@ def perform(task: Task, settings: "Settings", room: Path) -> Series:
 
     torch.set_num_threads(1)
     rates = Rates(room / RATES, settings)
-    experiment = run(settings, room, device=task.device, watch=rates)
+    tell = under_way.teller(room)
+
+    def watch(now: "Progress", rate: float) -> None:
+        rates(now, rate)
+        tell(UnderWay(share(settings, now), rate, f"{now.phase} {now.done:,} of {now.total:,}"))
+
+    experiment = run(settings, room, device=task.device, tensorboard=task.tensorboard, watch=watch)
     if task.testbed != "tabular":
         _emulate(experiment, rates)
         _show(experiment, room)
@@ -160,6 +171,22 @@ def perform(task: Task, settings: "Settings", room: Path) -> Series:
         tuple(line["all_steps"] for line in points),
         {task.measure: values},
     )
+
+
+def share(settings: "Settings", now: "Progress") -> float:
+    """Part of a run that is done, by states: those that are learned from count three times."""
+    pairs, reward, run, a2c = settings.preferences, settings.reward, settings.run, settings.a2c
+    size = 2.0 * pairs.segment_length
+    parts = {"training": 3.0 * run.updates * a2c.workers * a2c.steps}
+    if run.method.value != "a2c":
+        epochs = (run.updates - 1) // reward.epoch_every
+        parts["training"] += 3.0 * epochs * _buffer(settings) * size
+        parts["collecting"] = 2.0 * pairs.initial_pairs * pairs.window
+        parts["warming up"] = 3.0 * reward.warmup_epochs * pairs.initial_pairs * size
+    before = ("collecting", "warming up", "training")
+    done = sum(parts.get(phase, 0.0) for phase in before[: before.index(now.phase)])
+    done += parts[now.phase] * now.done / max(now.total, 1)
+    return done / sum(parts.values())
 
 
 def scaled(game: "Tabular", gamma: float, values: Array) -> Array:

@@ -298,7 +298,7 @@ def plan(budget: str, seed: int) -> Plan:
         LINEUP.stages(chosen, seed),
         tuple(claims(LINEUP, LOOK, FINDINGS, TUNED, chosen)),
         (
-            over_steps(LINEUP, LOOK, "figure_1", "Figure 1: random Stackelberg games"),
+            *over_steps(LINEUP, LOOK, "figure_1", "Figure 1: random Stackelberg games"),
             over_environments(LINEUP, LOOK, "gamma", "γ", chosen, "independent", log=False),
             over_environments(LINEUP, LOOK, "tau", "τ", chosen, "independent", log=True),
             over_strength(LINEUP, LOOK, chosen),

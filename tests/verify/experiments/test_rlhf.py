@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 import shutil
 import sys
 import xml.etree.ElementTree as ET
@@ -17,8 +18,8 @@ from reference.errors import InputError
 from sampled.rlhf.settings import Begin, Companion, Method, Span, Tabular, preset
 from sampled.rlhf.testbeds.tabular import Exact
 from verify import cli
-from verify.experiments import carry_out, documents, rlhf, rlhf_runs
-from verify.experiments.contract import Choice, Curve, Series
+from verify.experiments import carry_out, documents, rlhf, rlhf_runs, under_way
+from verify.experiments.contract import Choice, Curve, Job, Series
 from verify.experiments.drawing import points
 from verify.page.figures import inline
 
@@ -140,6 +141,72 @@ def test_a_killed_run_goes_on_to_the_same_result(
     assert "was made with another choice" in capsys.readouterr().err
     assert code(*LAKE, "--out", out, "--resume") == 0
     assert contents(tmp_path / "a") == contents(out)
+
+
+def test_progress_within_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps per second and a part of the work that grows, while not one run has finished."""
+    monkeypatch.setattr(under_way, "EVERY", 0.001)
+    seen: list[tuple[str, float, float]] = []
+    plan = rlhf.chosen(Choice("tabular", ("frozen_lake",), ("drlhf",))).plan("smoke", 0)
+    store = carry_out.Store(tmp_path, {})
+    carry_out.carry_out(plan, store, watch=lambda *told: seen.append(told))
+    ended = next(i for i, told in enumerate(seen) if told[0].startswith("frozen_lake/sampled/drlhf/1"))
+    words = (
+        r"frozen_lake/sampled/drlhf/\d: (collecting|warming up|training) \d+ of \d+, [1-9][\d,]* steps/s"
+    )
+    first = [told for told in seen[:ended] if re.fullmatch(words, told[0])]
+    assert len({done for _, done, _ in first}) > 3
+    done = [told[1] for told in seen]
+    assert done == sorted(done)
+    assert done[-1] == pytest.approx(seen[-1][2])
+    # Who has not spoken since another call began is not at work, but what it did counts.
+    other = carry_out.Store(tmp_path / "other", {})
+    key = next(iter(store.rooms([job.key for job in plan.stages[0]({})])))
+    job = Job(key, 2.0, rlhf_runs.Task)  # type: ignore[arg-type] # it is not run
+    kept = under_way.UnderWay(0.25, 7.0, "training", moment=0.0)
+    under_way.teller(other.room(key))(kept)
+    told: list[tuple[str, float, float]] = []
+    tally = carry_out._Tally(other, lambda *some: told.append(some))
+    tally.begin([job], {})
+    tally.look()
+    assert told == [("", 0.5, 2.0)]
+
+
+@pytest.mark.parametrize("method", ["a2c", "drlhf", "derived-10"])
+def test_the_share_of_a_run_that_is_done(method: str, tmp_path: Path) -> None:
+    from sampled.rlhf.run import run
+
+    settings, shares = rlhf.settings(task(method)), []
+    run(settings, tmp_path, watch=lambda now, _: shares.append(rlhf_runs.share(settings, now)))
+    assert shares == sorted(shares)
+    assert 0.0 < shares[0] < 0.2
+    assert shares[-1] == 1.0
+
+
+def test_several_runs_at_work() -> None:
+    some = {k: under_way.UnderWay(0.5, rate, "training") for k, rate in (("a", 1200.4), ("b", 34.0))}
+    assert under_way.spoken(some) == "2 runs at work, 1,234 steps/s"
+    assert under_way.spoken({}) == ""
+
+
+def test_tensorboard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert code(*LAKE, "--out", tmp_path / "plain") == 0
+    assert not list(tmp_path.rglob("events.*"))
+    assert code(*LAKE, "--tensorboard", "--out", tmp_path / "a") == 0
+    rooms = {path.parent.parent for path in tmp_path.rglob("tensorboard/events.*")}
+    assert rooms == {path for path in (tmp_path / "a" / "runs").iterdir() if path.is_dir()}
+    plain, with_board = (documents.read_data(tmp_path / name) for name in ("plain", "a"))
+    key = "frozen_lake/sampled/drlhf"
+    np.testing.assert_array_equal(plain[key].values["value"], with_board[key].values["value"])
+    manifest = documents.read(tmp_path / "a" / documents.MANIFEST)
+    assert " --tensorboard " in manifest["command"]
+    assert documents.choice(manifest).tensorboard
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    assert code(*LAKE, "--tensorboard", "--out", tmp_path / "b") == 2
+    assert "TensorBoard is not installed" in capsys.readouterr().err
+    assert not (tmp_path / "b").exists()
 
 
 def test_check_repeats_what_was_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
