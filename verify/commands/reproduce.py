@@ -26,6 +26,8 @@ Examples:
   python -m verify reproduce stackelberg --jobs 1           in this process alone
   python -m verify reproduce stackelberg --check docs/results/stackelberg
                                                             run again and compare
+  python -m verify reproduce stackelberg --redraw docs/results/stackelberg
+                                                            tables and figures from the curves there
   python -m verify reproduce rlhf                           learning from preferences, on tables
   python -m verify reproduce rlhf --testbed minatar --budget full
                                                             on two games, five seeds, 2 million steps
@@ -150,6 +152,15 @@ def _run(
             help="Run again with the budget and seed of finished results, and compare.",
         ),
     ] = None,
+    redraw: Annotated[
+        Path | None,
+        typer.Option(
+            "--redraw",
+            metavar="DIR",
+            show_default=False,
+            help="Make findings, tables and figures of finished results again, from their curves.",
+        ),
+    ] = None,
 ) -> None:
     from verify.runner import interruptible, single_threaded
 
@@ -160,8 +171,16 @@ def _run(
         choice = Choice(
             testbed, tuple(game or ()), tuple(method or ()), seeds, steps, device, tensorboard
         )
-        request = _request(name, budget, seed, check, choice)
+        if check and redraw:
+            raise typer.BadParameter("--check runs again and --redraw does not: use one of them")
+        request = _request(name, budget, seed, check or redraw, choice)
         plan = request.plan()
+        if redraw:
+            from verify.experiments import carry_out
+
+            carry_out.redraw(request, plan, redraw)
+            typer.echo(f"Findings, tables and figures of {redraw} made again")
+            return
         place = Path(name) / request.choice.testbed
         directory = out or Path("out") / ("check" if check else "reproduce") / place
         try:

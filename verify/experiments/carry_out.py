@@ -40,6 +40,7 @@ from verify.experiments.documents import (
     dump_series,
     dumps,
     read,
+    read_data,
     read_series,
     stored,
 )
@@ -449,6 +450,31 @@ def products(plan: Plan, data: Data) -> dict[str, str]:
         TABLES: tables(plan, found, data),
         **{f"{figure.name}.svg": drawing.svg(figure, data) for figure in plan.figures},
     }
+
+
+def redraw(request: Request, plan: Plan, directory: Path) -> None:
+    """Make findings, tables and figures of finished results again, from their series.
+
+    Raises
+    ------
+    InputError
+        If the plan needs series that they lack, or a file cannot be read or written.
+    """
+    data, made = read_data(directory), read(directory / MANIFEST)
+    try:
+        contents = products(plan, data)
+        figures = [_figure(figure, request, data) for figure in plan.figures]
+    except KeyError as error:
+        raise InputError(
+            f"{directory / CURVES} lacks the series {error}: run {request.command} again"
+        ) from None
+    pictures = [f for f in made["figures"] if not f["panels"]]
+    kept = {figure["file"] for figure in (*figures, *pictures)}
+    for gone in {figure["file"] for figure in made["figures"]} - kept:
+        (directory / gone).unlink(missing_ok=True)
+    contents[MANIFEST] = dumps(made | {"title": request.experiment.title, "figures": figures + pictures})
+    for name, text in contents.items():
+        files.write(directory / name, text)
 
 
 def write(request: Request, plan: Plan, results: Results, origin: Origin, directory: Path) -> None:

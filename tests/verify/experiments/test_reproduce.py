@@ -172,11 +172,38 @@ def test_check_of_findings(toy: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "findings.json differs" in capsys.readouterr().out
 
 
+def test_redraw(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """All that follows from the curves is made again; no run is, and the rest stays."""
+    kept = toy / "kept"
+    assert code("toy", "--out", kept, "--jobs", 1, "--seed", 5) == 0
+    before, manifest = contents(kept), documents.read(kept / documents.MANIFEST)
+    (kept / "fig.svg").write_text("")
+    (kept / documents.TABLES).unlink()
+    (kept / "old.svg").write_text("")
+    figures = [*manifest["figures"], {**manifest["figures"][0], "file": "old.svg"}]
+    (kept / documents.MANIFEST).write_text(json.dumps({**manifest, "figures": figures}))
+    computed(toy)
+    assert code("toy", "--redraw", kept) == 0
+    assert computed(toy) == []
+    assert contents(kept) == before
+    assert documents.read(kept / documents.MANIFEST) == manifest
+    # Curves that a plan needs and the data lack are named, and nothing is lost.
+    curves = json.loads((kept / documents.CURVES).read_text())
+    curves["series"] = curves["series"][1:]
+    (kept / documents.CURVES).write_text(json.dumps(curves))
+    less = contents(kept)
+    assert code("toy", "--redraw", kept) == 2
+    assert "lacks the series 's/exact/a': run" in " ".join(capsys.readouterr().err.split())
+    assert contents(kept) == less
+
+
 def test_wrong_usage(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cases: list[tuple[tuple[Any, ...], str]] = [
         (("tony",), "there is no experiment 'tony'; use one of toy"),
         (("toy", "--budget", "huge", "--out", toy / "a"), "there is no budget 'huge'"),
         (("toy", "--check", toy / "nothing"), "cannot read"),
+        (("toy", "--redraw", toy / "nothing"), "cannot read"),
+        (("toy", "--redraw", toy, "--check", toy), "use one of them"),
         (("toy", "--out", toy / "toy_experiments" / "toy.py"), "name another --out"),
     ]
     for words, sentence in cases:
