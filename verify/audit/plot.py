@@ -13,8 +13,8 @@ STYLE: Any = {
     "axes.axisbelow": True,
     "grid.alpha": 0.3,
 }
-WIDTH, HEIGHT, MARGIN = 3.4, 4.6, 0.75
-"""Of one block's panels and of the margin on the left, in inches."""
+WIDTH, HEIGHT, MARGIN, FOOT = 3.4, 4.8, 0.75, 0.7
+"""Of one block's panels, and of the margins on the left and below, in inches."""
 
 
 def svg(audit: Entry) -> str:
@@ -34,12 +34,23 @@ def svg(audit: Entry) -> str:
         panels = figure.subplots(2, len(blocks), sharex="col", squeeze=False)
         # Margins by hand: a layout engine would draw everything several times.
         figure.subplots_adjust(
-            left=MARGIN / width, right=1.0 - 0.15 / width, bottom=0.1, top=0.88, hspace=0.08, wspace=0.2
+            left=MARGIN / width,
+            right=1.0 - 0.15 / width,
+            bottom=FOOT / HEIGHT,
+            top=0.88,
+            hspace=0.08,
+            wspace=0.2,
         )
         figure.suptitle(f"{audit['title']}: {audit['verdict']}", fontsize=9)
         for k, block in enumerate(blocks):
             _along(panels[0][k], block, first=k == 0)
             _bound(panels[1][k], block, audit, first=k == 0)
+        # Below the panels, where it covers no line; of lines that only some blocks have, too.
+        lines: dict[str, Any] = {}
+        for panel in panels[1]:
+            for line, label in zip(*panel.get_legend_handles_labels(), strict=True):
+                lines.setdefault(label, line)
+        figure.legend(lines.values(), lines.keys(), loc="lower center", ncols=len(lines), fontsize=7)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
@@ -76,4 +87,3 @@ def _bound(panel: Any, block: Entry, audit: Entry, *, first: bool) -> None:
     panel.set_xlabel("estimates")
     if first:
         panel.set_ylabel(f"{norm} bias / declared norm")
-        panel.legend(fontsize=7, loc="lower left")

@@ -3,9 +3,11 @@
 import io
 import itertools
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -47,6 +49,7 @@ from verify.audit.walks import Walks
 from verify.contract import Status
 
 EPS = float(np.finfo(np.float64).eps)
+SVG = "{http://www.w3.org/2000/svg}"
 LISTED = {audit.name: audit for audit in builtin.listed()}
 FEW = (
     "gpomdp.no_baseline.tiny",
@@ -396,6 +399,26 @@ def test_the_plot_is_deterministic_and_complete() -> None:
     assert text == svg(json.loads(json.dumps(found)))
     for block in ("block x", "block y_1", "block y_2", "CERTIFIED"):
         assert block in text
+
+
+def test_the_legend_covers_no_line() -> None:
+    """It is below the panels, and names every line of theirs."""
+    found = entry(run(session.built(session.CONTROL), Demand(epsilon=0.1, measure=True), 0), place=1)
+    figure = ElementTree.fromstring(svg(found)).find(f"{SVG}g[@id='figure_1']")
+    assert figure is not None
+
+    def heights(group: ElementTree.Element) -> list[float]:
+        """Vertical coordinates, downwards, of the frame of a group."""
+        outline = group.find(f".//{SVG}g[@id]/{SVG}path")
+        assert outline is not None
+        return [float(y) for y in re.findall(r"-?[\d.]+", outline.attrib["d"])[1::2]]
+
+    groups = {group.attrib.get("id", ""): group for group in figure}
+    panels = [group for name, group in groups.items() if name.startswith("axes")]
+    assert len(panels) == 2 * len(found["blocks"])
+    assert min(heights(groups["legend_1"])) > max(y for panel in panels for y in heights(panel))
+    words = {text.text for text in groups["legend_1"].iter(f"{SVG}text")}
+    assert words == {"bound", "seen", "at least", "epsilon"}
 
 
 def test_tables_hold_terms_and_verdicts() -> None:
