@@ -23,6 +23,7 @@ from verify.claims.contract import (
     Fault,
     Form,
     Margin,
+    PremiseError,
     Proof,
     Refutation,
     Verdict,
@@ -102,6 +103,40 @@ def test_certificates_and_proofs_must_verify() -> None:
         judge.judge(form(refutations=(Refutation("L02_constant", refuse),)), QUICK)
     with pytest.raises(CertificateError, match="step"):
         judge.judge(form(HOLDS, proofs=(Proof("a step", fail),)), QUICK)
+
+
+def test_a_premise_that_fails_is_no_verdict_and_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The form is VACUOUS, which no ledger expects; a fault is what a premise must catch."""
+
+    def rough(context: Context) -> Iterator[Margin]:  # noqa: ARG001 - the contract's signature
+        yield TIGHT
+        raise PremiseError("V is not smooth")
+
+    with pytest.raises(PremiseError):
+        judge.judge(Form(words="", formula="", trials=rough), QUICK)
+    assert judge.noticed(rough, QUICK) == ("a premise fails: V is not smooth", 1, None)
+    broken = Form(words="", formula="", trials=rough, proofs=(Proof("a step", nothing),))
+    claim = Claim("Lemma 0", "", "", broken, faults=(Fault("rough", "no smoothness", rough),))
+    monkeypatch.setattr(lemma_02, "CLAIM", claim)
+    form, fault = judge.run("lemma_02", QUICK)
+    assert (form.verdict, form.status) == ("VACUOUS", Status.DEVIATION)
+    assert form.detail.endswith("a premise fails: V is not smooth")
+    assert fault.status is Status.AS_EXPECTED
+    assert fault.detail == "a premise fails: V is not smooth, as it must"
+    assert judge.first_violation("lemma_02", QUICK) == (
+        "Lemma 0: a premise fails: V is not smooth",
+        1,
+    )
+
+
+def test_the_first_violation_is_of_what_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuted forms are passed over; margins are counted up to the one that fails."""
+    refuted = form(FAILS, refutations=(Refutation("L02_constant", nothing),))
+    claim = Claim("Lemma 0", "", "", refuted, meant=form(HOLDS, TIGHT), proved=form(HOLDS, FAILS, TIGHT))
+    monkeypatch.setattr(lemma_02, "CLAIM", claim)
+    assert judge.first_violation("lemma_02", QUICK) == ("Lemma 0: 1.1 <= 1 fails on lhs 1.1", 4)
+    monkeypatch.setattr(lemma_02, "CLAIM", Claim("Lemma 0", "", "", refuted, meant=form(HOLDS)))
+    assert judge.first_violation("lemma_02", QUICK) == ("", 1)
 
 
 def test_strength_is_what_planted_constants_show() -> None:

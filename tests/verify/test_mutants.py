@@ -11,7 +11,7 @@ import pytest
 from reference import evaluation
 from reference.problems.general_position import general_distributions, general_mdp
 from verify.contract import Context, Level, Status
-from verify.leaves import leaves
+from verify.leaves import defining, leaves
 from verify.mutants import hunt as hunting
 from verify.mutants.mutant import Mutant, StaleMutantError, imports, in_force
 
@@ -117,6 +117,58 @@ def test_a_stale_fault_is_an_error(old: str) -> None:
         importlib.import_module("reference.evaluation")
 
 
+SHRUNK = Mutant(
+    fault="the trials of Assumption 4 take the change of the wrong slope",
+    module="verify.claims.assumption_04",
+    old="there = jacobian(y), jacobian(y + step * u)",
+    new="there = jacobian(y), jacobian(y + 3.0 * step * u)",
+    statements=("assumption_04",),
+)
+"""No row of the matrix reaches a statement."""
+
+
+def test_a_fault_that_no_row_reaches_is_its_statements_alone() -> None:
+    rows = ("joint_policy", "shaping_loss")
+    assert not any(imports(f"verify.crosscheck.quantities.{row}", SHRUNK.module) for row in rows)
+    outcome = hunting.pursue("shrunk", SHRUNK, Context(Level.STANDARD, 0), rows)
+    assert outcome.status is Status.AS_EXPECTED
+    assert outcome.detail.startswith("Assumption 4: ")
+    assert outcome.instances < 10
+
+
+def test_every_statement_that_is_named_must_see_a_fault() -> None:
+    """Lemma 19 evaluates nothing of the reference, so it cannot see what the matrix sees."""
+    mutant = Mutant(
+        fault="V(rho) is negated",
+        module="reference.evaluation",
+        old='        """V(rho)."""\n        return np.asarray((self.mdp.rho_s',
+        new='        """V(rho)."""\n        return -np.asarray((self.mdp.rho_s',
+        suspects=("policy.v",),
+        statements=("lemma_04_distance", "lemma_19"),
+    )
+    outcome = hunting.pursue("named", mutant, Context(Level.QUICK, 0), ("policy",))
+    assert outcome.status is Status.DEVIATION
+    assert "verify.claims.lemma_19" in outcome.detail
+    assert "would not see this fault" in outcome.detail
+
+
+def test_a_statement_is_no_substitute_for_the_matrix() -> None:
+    harmless = replace(HARMLESS, statements=("assumption_04",))
+    outcome = hunting.pursue("harmless", harmless, Context(Level.QUICK, 0), ("shaping_loss",))
+    assert outcome.status is Status.DEVIATION
+    assert "the matrix and verify.claims.assumption_04 would not see" in outcome.detail
+
+
+def test_a_premise_that_a_fault_breaks_is_seen() -> None:
+    mutant = replace(
+        leaves("verify.mutants.faults", "MUTANT", Mutant)["bellman_gap_without_entropy"],
+        statements=("theorem_11",),
+    )
+    outcome = hunting.pursue("premise", mutant, Context(Level.QUICK, 0), ())
+    assert outcome.status is Status.AS_EXPECTED
+    assert outcome.detail.startswith("Theorem 11: a premise fails: F is not smooth with ")
+
+
 def test_a_survivor_is_a_deviation() -> None:
     """A fault that changes nothing must not be reported as caught."""
     rows = ("joint_policy", "shaping_loss")
@@ -146,6 +198,9 @@ def test_there_are_enough_faults_and_each_fits_its_source() -> None:
         path = importlib.util.find_spec(mutant.module)
         assert path is not None, name
         assert path.origin is not None, name
+        statements = {f"verify.claims.{file}" for file in mutant.statements}
+        assert statements <= {f"verify.claims.{file}" for file in defining("verify.claims", "CLAIM")}
+        assert all(imports(statement, mutant.module) for statement in statements), name
         source = Path(path.origin).read_text(encoding="utf-8")
         assert source.count(mutant.old) == 1, f"{name} is stale"
         assert mutant.new != mutant.old, name

@@ -46,7 +46,8 @@ from verify.claims.contract import Claim, Fault, Form, Margin, Proof
 from verify.claims.trials.courses import RUNS
 from verify.claims.trials.erring import Leaning
 from verify.claims.trials.instances import DRAWS, generator_of, sparse
-from verify.claims.trials.one_state_games import one_state, smoothness
+from verify.claims.trials.lipschitz import Measured, smooth_with
+from verify.claims.trials.one_state_games import gradient, one_state, smoothness
 from verify.claims.trials.runs import Setup
 from verify.claims.trials.separable import quadratic
 from verify.contract import Context
@@ -58,6 +59,8 @@ Case = tuple[Setup, Array]
 """A run, and L_v of each member of its batch."""
 
 Companions = tuple[Oracle, Oracle]
+
+Policies = tuple[Array, Array]
 
 
 def case(
@@ -124,8 +127,32 @@ def standstill(share: float, tau: float = 0.01) -> Case:
     return setup, np.array([(tau + np.sqrt(tau**2 + 8.0)) / 2.0])
 
 
+def smooth(found: Case, x: Array, before: Policies, after: Policies) -> None:
+    """Hold the change of grad V from one pair of policies to another to L_v: Assumption 8(a).
+
+    Raises
+    ------
+    PremiseError
+        If it changes by more.
+    """
+    setup, L_v = found
+    family = setup.algorithm.bilevel.problem
+    here, there = (gradient(family, x, *(pi[:, 0] for pi in both)) for both in (before, after))
+    pairs = zip(before, after, strict=True)
+    squares = np.sum([((a - b) ** 2).sum(axis=(1, 2)) for a, b in pairs], axis=0)
+    for i, (constant, square) in enumerate(zip(L_v, squares, strict=True)):
+        change = Measured(there[i] - here[i], 2.0 * setup.rounding)
+        smooth_with(float(constant), change, float(np.sqrt(square)), f"{setup.name}, member {i}")
+
+
 def margins(found: Case, factor: float) -> Iterator[Margin]:
-    """Both sides of Assumption 7, with eps_orac = factor times what the worst distances need."""
+    """Both sides of Assumption 7, with eps_orac = factor times what the worst distances need.
+
+    Raises
+    ------
+    PremiseError
+        As :func:`smooth`, between the companions and the best responses.
+    """
     setup, L_v = found
     algorithm, state = setup.algorithm, setup.state
     strength, family = algorithm.strength(0), algorithm.bilevel.problem
@@ -138,9 +165,15 @@ def margins(found: Case, factor: float) -> Iterator[Margin]:
         game, (pi_sa, pi_sb) = family.at(state.x), state.y
         apart = np.zeros(len(L_v))
         mdps = (game.for_player_1(pi_sb), game.for_player_2(pi_sa))
-        for mdp, oracle, own in zip(mdps, algorithm.oracles, following.oracle, strict=True):
-            gap = oracle.policy(mdp, own) - policy_iteration(mdp).unique_policy()
-            apart += np.sqrt((gap**2).sum(axis=(-2, -1)))
+        near = [
+            oracle.policy(mdp, own)
+            for mdp, oracle, own in zip(mdps, algorithm.oracles, following.oracle, strict=True)
+        ]
+        best = [policy_iteration(mdp).unique_policy() for mdp in mdps]
+        smooth(found, state.x, (near[0], pi_sb), (best[0], pi_sb))
+        smooth(found, state.x, (pi_sa, near[1]), (pi_sa, best[1]))
+        for pi, pi_best in zip(near, best, strict=True):
+            apart += np.sqrt(((pi - pi_best) ** 2).sum(axis=(-2, -1)))
         errors.append(record.error_term)
         moves.append(record.movement)
         distances.append(apart)
@@ -234,6 +267,12 @@ def of_ten(context: Context) -> Iterator[Margin]:
         yield from margins(found, 0.5)
 
 
+def said_smoother(context: Context) -> Iterator[Margin]:  # noqa: ARG001 - the contract's signature
+    """The premise with 0.99 L_v, where the errors undo the gradient."""
+    setup, L_v = standstill(0.5)
+    yield from margins((setup, 0.99 * L_v), 1.0)
+
+
 def one_update_less(context: Context) -> Iterator[Margin]:
     """What T + 1 updates promise, after T."""
     yield from updates(context, 1)
@@ -270,6 +309,7 @@ CLAIM = Claim(
         Fault("slightly_larger", "eps_orac is 2% smaller", slightly_larger),
         Fault("of_ten", "20 is replaced by 10", of_ten),
         Fault("one_update_less", "one update less than needed", one_update_less),
+        Fault("said_smoother", "Assumption 8(a) with L_v 1% too small", said_smoother),
     ),
     inherits=("(D.10)", "(C.32)"),
     remark="Stronger than Assumption 7, which asks for the average only, and counts the steps. What "

@@ -45,6 +45,7 @@ from verify.claims.trials.gaming import (
     from_data,
     game_pairs,
     responses,
+    smooth_value,
 )
 from verify.claims.trials.instances import DRAWS, generator_of, sparse
 from verify.claims.trials.premises import irreducible
@@ -166,6 +167,12 @@ def slightly_small(context: Context) -> Iterator[Margin]:
     yield from smooth_with(as_is, 0.99)(context)
 
 
+def said_smoother(context: Context) -> Iterator[Margin]:  # noqa: ARG001 - the contract's signature
+    """The premise of Lemma 15 with 0.99 L_v, where L_v is attained."""
+    smooth_value(agreeing(), 0.99)
+    yield values(agreeing(), as_is)
+
+
 def verify_rough(content: dict[str, Any]) -> None:
     """The second difference of psi at x = 0 exceeds L x^2, L the recorded bound, at x = root^2."""
     tau, root, bound = (exact.fraction(content[key]) for key in ("tau", "root", "rhs"))
@@ -214,6 +221,7 @@ CLAIM = Claim(
         Fault("separate", "the largest of the constants in one variable each", smooth_with(separate)),
         Fault("without_states", "L_pi = L_v / tau, without |S|", without_states),
         Fault("twice_modulus", "the value grows with 2 tau", twice_modulus),
+        Fault("said_smoother", "part (a) with L_v 1% too small, as a premise", said_smoother),
         Fault("without_8a", "rewards (|x|^(3/2), 0): C^1 and not smooth, nor is psi", without_a),
     ),
     inherits=("Lemma 15", "Lemma 21"),

@@ -11,7 +11,7 @@ our words and in a formula what is claimed, and holds what can be said about it 
     PROVED        every step is checked by a machine, and no trial violates the claim
     SURVIVED      no trial violates it; with the tightest ratio that was seen
     VIOLATED      a trial violates it and there is no exact counterexample: always a deviation
-    VACUOUS       no instance met the premises
+    VACUOUS       no instance met the premises, or one that must meet them does not
     UNTESTABLE    the statement names no constant; with what would make it testable
 
 Textbook facts need no machine: they are named in the form (`textbook`), and are no more than a reader
@@ -131,6 +131,14 @@ class CertificateError(Exception):
     """A certificate or a proof step does not verify; the message says which quantity is off."""
 
 
+class PremiseError(Exception):
+    """An instance does not meet a premise that it was made to meet; the message says which and where.
+
+    Trials leave out drawn instances that miss a premise.  Where an instance is built so that it meets
+    one, and the statement relies on that, a miss is no reason to leave it out: it ends the trials.
+    """
+
+
 @dataclass(frozen=True)
 class Form:
     """A claim as printed, or as proved.
@@ -173,7 +181,7 @@ class Fault:
     wrong : str
         What is wrong, in a few words.
     trials : Trials
-        At least one margin must be violated.
+        At least one margin must be violated, or a premise be found to fail.
     """
 
     name: str

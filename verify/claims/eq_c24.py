@@ -81,7 +81,7 @@ def exactly(pair: OneStatePair, constant: Constant) -> Margin:
     problem = pair.problem
     change = problem.best_slope(pair.x[0]) - problem.best_slope(pair.x[1])
     c = problem.q_slope / problem.tau
-    bound = constant(problem.smoothness, problem.policy_smoothness, c) * pair.x_apart
+    bound = constant(pair.smoothness, problem.policy_smoothness, c) * pair.x_apart
     return Margin(change.norm, bound, change.error, str(problem))
 
 

@@ -100,7 +100,7 @@ def value_change(pair: OneStatePair, constant: Constant) -> Margin:
     """The change of v, with exact constants."""
     problem = pair.problem
     change = least(problem, pair.x[0]) - least(problem, pair.x[1])
-    bound = constant(problem.smoothness, problem.q_slope, problem.tau) * pair.x_apart
+    bound = constant(pair.smoothness, problem.q_slope, problem.tau) * pair.x_apart
     return Margin(change.norm, bound, change.error, str(problem))
 
 
@@ -108,7 +108,7 @@ def gradient_change(pair: OneStatePair, constant: Constant) -> Margin:
     """The change of grad v, with exact constants."""
     problem = pair.problem
     change = problem.best_slope(pair.x[0]) - problem.best_slope(pair.x[1])
-    bound = constant(problem.smoothness, problem.q_slope, problem.tau) * pair.x_apart
+    bound = constant(pair.smoothness, problem.q_slope, problem.tau) * pair.x_apart
     return Margin(change.norm, bound, change.error, str(problem))
 
 

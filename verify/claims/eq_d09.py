@@ -74,7 +74,7 @@ def exactly(pair: OneStateGamePair, constant: Constant) -> Margin:
     """With the exact L_v, and a bound of L_pi, of a game of one state."""
     game = pair.game
     change = game.penalty_slope(*pair.first) - game.penalty_slope(*pair.second)
-    bound = constant(game.smoothness, game.response_slope) * pair.apart
+    bound = constant(pair.smoothness, game.response_slope) * pair.apart
     return Margin(change.norm, bound, change.error, str(game))
 
 

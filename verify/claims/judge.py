@@ -8,7 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from verify.claims import exact
-from verify.claims.contract import PLANTED, CertificateError, Claim, Fault, Form, Margin, Verdict
+from verify.claims.contract import (
+    PLANTED,
+    CertificateError,
+    Claim,
+    Fault,
+    Form,
+    Margin,
+    PremiseError,
+    Trials,
+    Verdict,
+)
 from verify.claims.exact.steps import working
 from verify.contract import Context, Outcome, Status
 
@@ -45,6 +55,8 @@ def judge(form: Form, context: Context) -> Judgement:
     ------
     CertificateError
         If a refutation or a proof step does not verify.
+    PremiseError
+        If an instance does not meet a premise that it was made to meet.
     """
     if form.untestable:
         return Judgement(Verdict.UNTESTABLE, math.nan, "", 0, form.untestable)
@@ -124,12 +136,48 @@ def run(file: str, context: Context) -> tuple[Outcome, ...]:
     return tuple(outcomes)
 
 
+def noticed(trials: Trials, context: Context) -> tuple[str, int, Margin | None]:
+    """What trials first see to be wrong, if anything; after how many margins; and that margin.
+
+    For what is wrong on purpose: it stops where :func:`judge` would go on.
+    """
+    made = 0
+    try:
+        for margin in trials(context):
+            made += 1
+            if margin.violated:
+                return f"{margin.lhs:.9g} <= {margin.rhs:.9g} fails", made, margin
+    except PremiseError as error:
+        return f"a premise fails: {error}", made, None
+    return "", made, None
+
+
+def first_violation(file: str, context: Context) -> tuple[str, int]:
+    """What the trials of a statement first see to be wrong, if anything, after how many margins.
+
+    Those of its forms that are not refuted: what stands in the ledger rests on them.
+    """
+    claim: Claim = importlib.import_module(f"verify.claims.{file}").CLAIM
+    total = 0
+    for form in (claim.printed, claim.meant, claim.proved):
+        if form is None or form.trials is None or form.refutations:
+            continue
+        found, made, margin = noticed(form.trials, context)
+        total += made
+        if found:
+            where = "" if margin is None else f" on {margin.where}"
+            return f"{claim.number}: {found}{where}", total
+    return "", total
+
+
 def _outcome(name: str, claim: Claim, form: Form, context: Context, expectation: str) -> Outcome:
     started = time.perf_counter()
     try:
         found = judge(form, context)
     except CertificateError as error:
         found = Judgement(Verdict.VIOLATED, math.nan, "", 0, f"a certificate does not verify: {error}")
+    except PremiseError as error:
+        found = Judgement(Verdict.VACUOUS, math.nan, "", 0, f"a premise fails: {error}")
     agrees = found.verdict.value == expectation
     remark = "" if agrees else f"the ledger expects {expectation}, not {found.verdict.value}. "
     return Outcome(
@@ -147,21 +195,14 @@ def _outcome(name: str, claim: Claim, form: Form, context: Context, expectation:
 
 def _fault(name: str, claim: Claim, fault: Fault, context: Context) -> Outcome:
     started = time.perf_counter()
-    tried, seen = 0, None
-    for margin in fault.trials(context):
-        tried += 1
-        if margin.violated:
-            seen = margin
-            break
+    found, tried, seen = noticed(fault.trials, context)
     return Outcome(
         name=name,
         title=f"{claim.number} with a fault: {fault.wrong}",
-        status=Status.DEVIATION if seen is None else Status.AS_EXPECTED,
+        status=Status.AS_EXPECTED if found else Status.DEVIATION,
         margin=math.nan if seen is None else seen.ratio,
         instance="" if seen is None else seen.where,
         instances=tried,
         seconds=time.perf_counter() - started,
-        detail="no instance notices it"
-        if seen is None
-        else f"{seen.lhs:.9g} <= {seen.rhs:.9g} fails, as it must",
+        detail=f"{found}, as it must" if found else "no instance notices it",
     )

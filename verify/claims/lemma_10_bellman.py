@@ -105,7 +105,7 @@ def exactly(pair: OneStatePair, constant: Constant) -> Margin:
     problem = pair.problem
     (x, x_), (pi, pi_) = pair.x, pair.pi
     change = problem.penalty_slope(x, pi) - problem.penalty_slope(x_, pi_)
-    bound = constant(problem.smoothness, problem.q_slope, problem.tau, 1.0) * pair.apart
+    bound = constant(pair.smoothness, problem.q_slope, problem.tau, 1.0) * pair.apart
     return Margin(change.norm, bound, change.error, str(problem))
 
 

@@ -85,7 +85,7 @@ def exactly(pair: OneStatePair, constant: Constant) -> Margin:
     (x, x_), (pi, pi_) = pair.x, pair.pi
     change = problem.penalty_slope(x, pi) - problem.penalty_slope(x_, pi_)
     c = problem.q_slope / problem.tau
-    bound = constant(problem.smoothness, problem.policy_smoothness, c) * pair.apart
+    bound = constant(pair.smoothness, problem.policy_smoothness, c) * pair.apart
     return Margin(change.norm, bound, change.error, str(problem))
 
 

@@ -55,7 +55,7 @@ def exactly(pair: OneStateGamePair) -> Margin:
     """The change of grad psi against 2 L_v sqrt(1 + (L_v/tau)^2), with the exact L_v of one state."""
     game = pair.game
     change = game.penalty_slope(*pair.first) - game.penalty_slope(*pair.second)
-    smooth = game.smoothness
+    smooth = pair.smoothness
     bound = 2.0 * smooth * float(np.hypot(1.0, smooth / game.tau)) * pair.apart
     return Margin(change.norm, bound, change.error, str(game))
 

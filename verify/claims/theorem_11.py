@@ -64,6 +64,7 @@ step is too long, and x jumps between the ends of X for ever.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -250,6 +251,16 @@ CLAIM = Claim(
             "without_assumption_4",
             "h is not smooth at the boundary: negative entropy near a vertex",
             along_one(rough_penalty, 1, 16.0, 1.0),
+        ),
+        Fault(
+            "said_smooth_4",
+            "negative entropy near a vertex is said to be 16-smooth",
+            along_one(lambda: replace(rough_penalty(), smoothness=16.0), 1, 16.0, 1.0),
+        ),
+        Fault(
+            "said_smooth_5",
+            "|x|^(3/2) is said to be 2-smooth",
+            along_one(lambda: replace(rough_objective(), smoothness=2.0), 1, 16.0, 1.0),
         ),
         Fault(
             "without_assumption_5",

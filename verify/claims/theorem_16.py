@@ -143,6 +143,16 @@ CLAIM = Claim(
             along_one(lambda: rough_penalty(PENALTY), 1, 16.0, 1.0),
         ),
         Fault(
+            "said_smooth_8",
+            "negative entropy near a vertex is said to be 16-smooth",
+            along_one(lambda: replace(rough_penalty(PENALTY), smoothness=16.0), 1, 16.0, 1.0),
+        ),
+        Fault(
+            "said_smooth_5",
+            "|x|^(3/2) is said to be 2-smooth",
+            along_one(lambda: replace(rough_objective(PENALTY), smoothness=2.0), 1, 16.0, 1.0),
+        ),
+        Fault(
             "without_assumption_5",
             "the gradient of f is not Lipschitz: |x|^(3/2)",
             along_one(lambda: rough_objective(PENALTY), 30, 16.0, 1.0),

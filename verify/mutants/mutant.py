@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import CodeType, ModuleType
 
-AFFECTED = ("reference", "sampled", "verify.crosscheck", "verify.oracles")
+AFFECTED = ("reference", "sampled", "verify.claims", "verify.crosscheck", "verify.oracles")
 """Packages whose modules a fault can reach."""
 
 
@@ -38,6 +38,9 @@ class Mutant:
     suspects : tuple of str
         Rows of the matrix that are tried first, such as ``policy.grad_x``; the others that import what
         is changed follow.
+    statements : tuple of str
+        Statements of the ledger, such as ``lemma_08``: the trials of each must see the fault, whatever
+        the matrix sees.
     """
 
     fault: str
@@ -45,6 +48,7 @@ class Mutant:
     old: str
     new: str
     suspects: tuple[str, ...] = ()
+    statements: tuple[str, ...] = ()
 
 
 class StaleMutantError(Exception):

@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from reference.domains import Box
+from reference.evaluation import evaluate_joint
+from reference.validation import Array
 from verify.claims import (
     appendix_c7_smoothness,
     assumption_04,
@@ -17,8 +20,9 @@ from verify.claims import (
     eq_a06,
     exact,
 )
-from verify.claims.contract import CertificateError, Claim
-from verify.claims.judge import judge
+from verify.claims.contract import CertificateError, Claim, PremiseError
+from verify.claims.judge import judge, noticed
+from verify.claims.trials import gaming, lipschitz, one_state_games
 from verify.claims.trials.premises import irreducible
 from verify.contract import Context, Level
 
@@ -62,7 +66,7 @@ FAULTS = [(file, fault) for file in VERDICTS for fault in claim_of(file).faults]
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize(("file", "fault"), FAULTS, ids=lambda part: getattr(part, "name", part))
 def test_faults_are_noticed(file: str, fault: Any, seed: int) -> None:  # noqa: ARG001 - names the test
-    assert any(margin.violated for margin in fault.trials(Context(Level.QUICK, seed)))
+    assert noticed(fault.trials, Context(Level.QUICK, seed))[0]
 
 
 MOVED = "all to the first"
@@ -175,3 +179,46 @@ def test_the_constant_of_the_standstill_is_that_of_its_value() -> None:
     _, L_v = assumption_07.standstill(0.5, tau)
     second = np.array([[0.0, np.sqrt(2.0)], [np.sqrt(2.0), -tau]])
     assert L_v[0] == pytest.approx(np.abs(np.linalg.eigvalsh(second)).max(), rel=1e-12)
+
+
+def test_the_gradient_of_games_is_the_slope_of_their_value() -> None:
+    """Along a line V is a cubic, whose slope four of its values give."""
+    generator = np.random.default_rng(3)
+    features, offset = generator.normal(size=(2, 3, 2, 4)), generator.normal(size=(2, 2, 4))
+    family = one_state_games.one_state(features, offset, 0.7, Box(-np.ones(3), np.ones(3)))
+    x = generator.uniform(-0.5, 0.5, (2, 3))
+    policies = generator.dirichlet(np.ones(2), 2), generator.dirichlet(np.ones(4), 2)
+    slopes = one_state_games.gradient(family, x, *policies)
+    z = np.concatenate([x, *policies], axis=1)
+    u = np.concatenate([0.1 * generator.normal(size=(2, 3)), -policies[0], -policies[1]], axis=1)
+    u[:, 3:5] += generator.dirichlet(np.ones(2), 2)
+    u[:, 5:] += generator.dirichlet(np.ones(4), 2)
+
+    def value(step: float) -> Array:
+        at = z + step * u
+        game = family.at(at[:, :3])
+        return evaluate_joint(game, at[:, None, 3:5], at[:, None, 5:]).value
+
+    h = 0.3
+    slope = (-11.0 * value(0.0) + 18.0 * value(h) - 9.0 * value(2.0 * h) + 2.0 * value(3.0 * h)) / (
+        6 * h
+    )
+    np.testing.assert_allclose((slopes * u).sum(axis=1), slope, rtol=1e-12)
+
+
+def test_l_v_that_is_too_small_is_refused() -> None:
+    """Assumption 8(a) where the data attain the constant, or nearly."""
+    pair = assumption_08.agreeing()
+    assert gaming.smooth_value(pair) > 0.0
+    with pytest.raises(PremiseError, match="V is not smooth with"):
+        gaming.smooth_value(pair, 0.999)
+    setup, L_v = assumption_07.standstill(0.5)
+    assert list(assumption_07.margins((setup, L_v), 1.0))
+    with pytest.raises(PremiseError, match="errors that undo the gradient"):
+        list(assumption_07.margins((setup, 0.99 * L_v), 1.0))
+    steered = lipschitz.steered(1.0)
+    assert steered.smoothness == steered.problem.smoothness
+    change = lipschitz.Measured(np.array([1.0, 1.0]), 0.0)
+    assert lipschitz.smooth_with(1.5, change, 1.0, "here") == 1.5
+    with pytest.raises(PremiseError, match=r"here: its gradient changes by 1\.41421 over 1"):
+        lipschitz.smooth_with(1.4, change, 1.0, "here")

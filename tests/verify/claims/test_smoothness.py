@@ -24,7 +24,7 @@ from tests.verify.claims.certificates import refuses_alterations
 from verify.claims import eq_c21, exact, lemma_10_bellman, lemma_20
 from verify.claims.contract import CertificateError, Claim
 from verify.claims.exact import smoothness
-from verify.claims.judge import judge
+from verify.claims.judge import judge, noticed
 from verify.claims.trials import instances
 from verify.claims.trials.gaming import (
     GamePoint,
@@ -112,7 +112,7 @@ def test_faults_are_noticed(file: str, name: str, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(instances.CLIMBS, Level.QUICK, 0)
     (fault,) = (one for one in CLAIMS[file].faults if one.name == name)
     for seed in range(5):
-        assert any(margin.violated for margin in fault.trials(Context(Level.QUICK, seed))), seed
+        assert noticed(fault.trials, Context(Level.QUICK, seed))[0], seed
 
 
 # Certificates.

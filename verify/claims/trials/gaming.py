@@ -30,7 +30,7 @@ from reference.regularizers import Quadratic
 from reference.validation import Array
 from verify.claims.contract import Margin
 from verify.claims.trials.instances import DRAWS, generator_of, sparse
-from verify.claims.trials.lipschitz import Measured, joined, tangential
+from verify.claims.trials.lipschitz import Measured, joined, smooth_with, tangential
 from verify.contract import Context
 from verify.crosscheck.tolerances import UNIT, Scale, at_optimum, joint_scale, x_gradient
 
@@ -152,6 +152,18 @@ class OneStateGamePair:
         (x, *policies), (x_, *others) = self.first, self.second
         moves = [float(np.linalg.norm(a - b)) for a, b in zip(policies, others, strict=True)]
         return float(np.hypot.reduce([x - x_, *moves]))
+
+    @property
+    def smoothness(self) -> float:
+        """L_v, to which the change of grad V from point to point is held: Assumption 8(a).
+
+        Raises
+        ------
+        PremiseError
+            If it changes by more.
+        """
+        change = self.game.slope(*self.first) - self.game.slope(*self.second)
+        return smooth_with(self.game.smoothness, change, self.apart, str(self.game))
 
 
 def contrary(reach: float, tau: float = 1.0) -> OneStateGamePair:
@@ -358,11 +370,33 @@ def gradient(point: GamePoint) -> Measured:
     return joined(high[0] - low[0], -low[1], high[2], drift)
 
 
+def smooth_value(pair: GamePair, share: float = 1.0) -> float:
+    """L_v of the family, from its data, to which the change of grad V(rho) is held: Assumption 8(a).
+
+    Raises
+    ------
+    PremiseError
+        If it changes by more than the share of L_v allows.
+    """
+    first, second = (
+        joined(*point.from_start(point.evaluate(point.pi_sa, point.pi_sb)))
+        for point in (pair.first, pair.second)
+    )
+    smooth = share * value_smoothness(bounds(pair.first.family))
+    return smooth_with(smooth, first - second, pair.apart, pair.name)
+
+
 def from_data(pair: GamePair) -> Iterator[Margin]:
-    """The change of grad psi, with L_v and with either L_pi from the data of the family."""
+    """The change of grad psi, with L_v and with either L_pi from the data of the family.
+
+    Raises
+    ------
+    PremiseError
+        As :func:`smooth_value`.
+    """
     change = gradient(pair.first) - gradient(pair.second)
     given = bounds(pair.first.family)
-    smooth = value_smoothness(given)
+    smooth = smooth_value(pair)
     from_values = 2.0 * smooth * float(np.hypot(1.0, given.n_states * smooth / given.tau))
     for constant in (from_values, nikaido_isoda_smoothness(given)):
         yield Margin(change.norm, constant * pair.apart, change.error, pair.name)

@@ -35,6 +35,7 @@ from reference.problems.mdp import Mdp, MdpFamily
 from reference.problems.parametrizations import FixedKernel, LinearReward
 from reference.regularizers import Quadratic
 from reference.validation import Array
+from verify.claims.contract import PremiseError
 from verify.claims.trials.instances import corners, generator_of, sparse
 from verify.contract import Context
 from verify.crosscheck.tolerances import (
@@ -93,6 +94,22 @@ def lambda_max(a: float, b: float, c: float) -> float:
 def slope(change: Measured, distance: float) -> float:
     """How fast something changes; zero over no distance."""
     return change.norm / distance if distance > 0.0 else 0.0
+
+
+def smooth_with(constant: float, change: Measured, distance: float, where: str) -> float:
+    """The constant, if a gradient of V that it is said to be of does not change faster.
+
+    Raises
+    ------
+    PremiseError
+        If it does, beyond rounding.
+    """
+    if not change.norm <= constant * distance + change.error:
+        raise PremiseError(
+            f"V is not smooth with {constant:.6g} on {where}: its gradient changes by {change.norm:.6g} "
+            f"over {distance:.6g}"
+        )
+    return constant
 
 
 # One state, gamma = 0: every constant exactly.
@@ -205,6 +222,19 @@ class OneStatePair:
     def x_apart(self) -> float:
         """|x - x'|."""
         return abs(self.x[0] - self.x[1])
+
+    @property
+    def smoothness(self) -> float:
+        """L_v in (x, y), to which the change of grad V from point to point is held: Assumption 4.
+
+        Raises
+        ------
+        PremiseError
+            If it changes by more.
+        """
+        (x, x_), (pi, pi_) = self.x, self.pi
+        change = self.problem.slope(x, pi) - self.problem.slope(x_, pi_)
+        return smooth_with(self.problem.smoothness, change, self.apart, str(self.problem))
 
 
 def one_state(z: Array) -> OneStatePair:

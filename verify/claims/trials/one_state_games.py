@@ -3,7 +3,9 @@ r"""Batches of zero-sum games of one state at gamma = 0, with the constant L_v o
 With r_x = offset + sum_i x_i features_i, tau |p|^2 / 2 for both players, R the largest operator norm of
 r_x over X, m1 that of the features (d, A) when player 2 plays b, over b, and m2 that of (d, B) when
 player 1 plays a, the blocks of second derivatives in (x, pi_1, pi_2) are at most
-[[0, m1, m2], [m1, tau, R], [m2, R, tau]].
+[[0, m1, m2], [m1, tau, R], [m2, R, tau]].  The gradient itself is
+
+    ( <pi_1, features_i pi_2>,   r_x pi_2 - tau pi_1,   r_x' pi_1 + tau pi_2 ).
 """
 
 import numpy as np
@@ -35,3 +37,17 @@ def smoothness(features_xab: Array, offset_ab: Array, tau: float, box: Box) -> A
     zero, level = np.zeros_like(R), np.full_like(R, tau)
     blocks = np.array([[zero, m1, m2], [m1, level, R], [m2, R, level]])
     return np.asarray(np.linalg.eigvalsh(np.moveaxis(blocks, -1, 0))[:, -1])
+
+
+def gradient(family: GameFamily, x: Array, pi_a: Array, pi_b: Array) -> Array:
+    """grad V of each of these games, (Z, d + A + B), for policies (Z, A) and (Z, B)."""
+    if not isinstance(family.reward, LinearReward):
+        raise TypeError("the gradient is for rewards that are linear in x")
+    features_xab = family.reward.features_isa[:, :, 0]
+    r_ab = family.reward.offset_sa[:, 0] + np.einsum("zx,zxab->zab", x, features_xab)
+    parts = (
+        np.einsum("zxab,za,zb->zx", features_xab, pi_a, pi_b),
+        np.einsum("zab,zb->za", r_ab, pi_b) - family.tau * pi_a,
+        np.einsum("zab,za->zb", r_ab, pi_a) + family.tau * pi_b,
+    )
+    return np.concatenate(parts, axis=1)

@@ -6,6 +6,14 @@ A run gives, for each K and each member of a batch, with sums over k <= K::
     D = ( F(z_1) - inf f ) / alpha                                k = max(0, 20 E - U)
 
 and k / K is the least accuracy eps_orac with which Assumption 3 (or 7) holds.
+
+What the statements rely on besides, Assumptions 4, 5 and 8 with a valid step, is the upper half of
+smoothness: for z, z' in Z, and with the constant L by which the step was chosen,
+
+    F(z')  <=  F(z) + <grad F(z), z' - z> + (L / 2) |z' - z|^2.
+
+Each run is held to it between its start and three points, in both directions: the next iterate, and
+one far and one near.  So the values and the gradients belong together, and L is large enough there.
 """
 
 from collections.abc import Iterator
@@ -16,8 +24,9 @@ import numpy as np
 
 from reference.algorithms.contract import State, run
 from reference.algorithms.pbrl import Pbrl
+from reference.errors import NotDifferentiableError
 from reference.validation import Array
-from verify.claims.contract import Margin
+from verify.claims.contract import Margin, PremiseError
 from verify.crosscheck.tolerances import UNIT
 
 
@@ -86,8 +95,81 @@ class Course:
         return 2.0 * self.setup.rounding / self.setup.alpha
 
 
+REACHES = (1.0, 1e-3)
+"""How far from the start the premise of smoothness is tried, as shares of the way to other points."""
+
+
+def smooth(setup: Setup) -> None:
+    """Hold F to the constant by which the step was chosen, if there is one.
+
+    Raises
+    ------
+    PremiseError
+        If F rises faster than the constant allows, beyond rounding, or is not differentiable on Z.
+    """
+    if not np.isfinite(setup.smoothness):
+        return
+    generator = np.random.default_rng(0)
+    start = (setup.state.x, *setup.state.y)
+    z = _in_domain(setup, start)
+    others = _in_domain(setup, tuple(part + generator.normal(size=part.shape) for part in start))
+    here = _penalized(setup, z)
+    following = setup.algorithm.step(setup.state)
+    reached = [tuple(a + t * (b - a) for a, b in zip(z, others, strict=True)) for t in REACHES]
+    for far in (_in_domain(setup, (following.x, *following.y)), *reached):
+        there = _penalized(setup, far)
+        d = tuple(b - a for a, b in zip(z, far, strict=True))
+        square = _inner(d, d)
+        tolerance = 2.0 * setup.rounding * (1.0 + np.sqrt(square))
+        allowed = 0.5 * setup.smoothness * square + tolerance
+        for (before, slopes), (after, _), sign in ((here, there, 1.0), (there, here, -1.0)):
+            rise = after - before - sign * _inner(slopes, d)
+            if not np.all(rise <= allowed):
+                raise PremiseError(
+                    f"F is not smooth with {setup.smoothness:.6g} on {setup.name}: over a distance of "
+                    f"{np.sqrt(square).max():.2g} it rises by up to {(rise - allowed).max():.3g} more"
+                )
+
+
+Point = tuple[Array, ...]
+"""x, and the parameters of each policy."""
+
+
+def _in_domain(setup: Setup, z: Point) -> Point:
+    x, y = setup.algorithm.bilevel.projected(z[0], z[1:])
+    return x, *y
+
+
+def _inner(a: Point, b: Point) -> Array:
+    """Inner products, per member of the batch."""
+    products = [(p * q).reshape(len(p), -1).sum(axis=1) for p, q in zip(a, b, strict=True)]
+    return np.asarray(np.sum(products, axis=0))
+
+
+def _penalized(setup: Setup, z: Point) -> tuple[Array, Point]:
+    """F with exact companions, and its gradient."""
+    algorithm = setup.algorithm
+    bilevel, (x, *parts) = algorithm.bilevel, z
+    y = tuple(parts)
+    policies = bilevel.policies(y)
+    companions = algorithm.penalty.companions(bilevel.problem, x, policies)
+    penalty = algorithm.penalty.evaluate(bilevel.problem, x, policies, companions)
+    total = bilevel.evaluate(x, y) + algorithm.strength(0) * penalty
+    try:
+        return total.value, (total.grad_x, *bilevel.pulled_to_y(y, total.grad_policies))
+    except NotDifferentiableError as error:
+        raise PremiseError(f"F is not smooth on {setup.name}: {error}") from error
+
+
 def observed(setup: Setup, iterations: int) -> Course:
-    """Run PBRL and sum up; every quantity is recorded with exact companions."""
+    """Run PBRL and sum up; every quantity is recorded with exact companions.
+
+    Raises
+    ------
+    PremiseError
+        As :func:`smooth`.
+    """
+    smooth(setup)
     alpha, strength = setup.alpha, setup.algorithm.strength(0)
     records = run(setup.algorithm, setup.state, iterations, record_every=1).records
     gradients = np.stack([record.projected_gradient for record in records])
