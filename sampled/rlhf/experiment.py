@@ -4,14 +4,15 @@ First, unless the reward is the true one, pairs are collected with the untrained
 enough, and the predictor is warmed up on them.  Then update k = 0, 1, ... of the policy y, with the
 predictor's parameters x and the companion pi^::
 
-    1. if k is a multiple of the epochs' distance, and not 0: collect new pairs with y, and with a
-       separate companion trajectories of both from the starts of episodes
-    2. the companion takes its inner steps on r_x
-    3. y takes a step on c_k f + p: the actor-critic's on r_x, and PBRL's score term with weight c_k
-    4. if pairs were collected, the predictor goes through the buffer once, on f + lambda p
+    1. if k is a multiple of the epochs' distance, and not 0: collect new pairs with y
+    2. a separate companion takes its inner steps on r_x; one that begins at the policy does so where
+       pairs were collected, with the steps of a whole distance
+    3. if pairs were collected: play y and the companion from the starts of episodes
+    4. y takes a step on c_k f + p: the actor-critic's on r_x, and PBRL's score term with weight c_k
+    5. if pairs were collected, the predictor goes through the buffer once, on f + lambda p
 
 so that where an epoch ends both x and y have moved from the same point, as in Algorithm 1.  DRLHF is
-without the score term and the penalty; A2C without 1, 2 and 4, on the true reward.
+without the score term and the penalty; A2C is step 4 alone, on the true reward.
 
 One tick is a round of collection, an epoch of the warm-up, or an update; after a tick everything can be
 saved, and a run that goes on from there ends as if it had never stopped.
@@ -38,6 +39,7 @@ from sampled.rlhf.settings import (
     Atari,
     Begin,
     Companion,
+    CompanionStart,
     Game,
     Method,
     MinAtar,
@@ -256,15 +258,25 @@ class Experiment:
         settings, k = self.settings, self.agent.updates
         due = self.learned and k > 0 and k % settings.reward.epoch_every == 0
         fresh = self._collect(settings.preferences.pairs_per_epoch) if due else None
-        tracks = self._penalty_tracks() if due and self.penalised else None
         if self.separate:
-            for _ in range(settings.pbrl.inner_steps):
-                self._step(self.companion, self.hat_lanes, self.streams["hat"], None)
+            self._improve_companion(due)
+        tracks = self._penalty_tracks() if due and self.penalised else None
         beside = self._upper(fresh) if settings.run.method is Method.PBRL else None
         found = self._step(self.agent, self.lanes, self.streams["act"], beside)
         if due:
             found |= self._reward_epoch(tracks)
         return found
+
+    def _improve_companion(self, due: bool) -> None:
+        """Take the companion's steps that belong to this update."""
+        count = self.settings.pbrl.inner_steps
+        if self.settings.pbrl.companion_start is CompanionStart.POLICY:
+            if not due:
+                return
+            count *= self.settings.reward.epoch_every
+            self.companion.restore(self.agent.snapshot())
+        for _ in range(count):
+            self._step(self.companion, self.hat_lanes, self.streams["hat"], None)
 
     def _step(
         self, agent: Agent, lanes: Lanes, generator: torch.Generator, beside: Tensor | None

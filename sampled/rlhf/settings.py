@@ -119,6 +119,15 @@ class Companion(StrEnum):
     """An actor-critic of its own, trained on the learned reward."""
 
 
+class CompanionStart(StrEnum):
+    """Where a separate companion begins."""
+
+    OWN = "own"
+    """At a first network of its own, once: its inner steps go with each of the policy's."""
+    POLICY = "policy"
+    """At the policy, each time the penalty is due: then it takes the inner steps of a whole distance."""
+
+
 class UpperPairs(StrEnum):
     """Pairs for the upper level's gradient in the policy."""
 
@@ -608,6 +617,14 @@ class Pbrl:
             "the weight of the penalty beside the preference loss in the predictor's update",
         ),
     ] = 1000.0
+    companion_start: Annotated[
+        CompanionStart,
+        Open(
+            "so the companion is ahead of the policy by its inner steps, as Assumption 3 needs",
+            "with 'own', as many steps from elsewhere make a twin of the policy, better or worse by "
+            "chance: grad_x p is then noise",
+        ),
+    ] = CompanionStart.POLICY
     inner_steps: Annotated[
         int,
         Open(

@@ -25,6 +25,8 @@ from sampled.rlhf.settings import (
     Baseline,
     Begin,
     Boundary,
+    Companion,
+    CompanionStart,
     Labels,
     Method,
     MinAtar,
@@ -184,7 +186,7 @@ def test_metrics(method: str, tmp_path: Path) -> None:
     collected = 3 * 8 * 8 + 3 * 8 * 8
     assert experiment.collector.steps_taken == collected
     if method == "derived":
-        assert experiment.hat_lanes.steps_taken == 11 * 3 * 4
+        assert experiment.hat_lanes.steps_taken == (3 * 3) * 3 * 4  # a distance of 3 in each epoch
         assert experiment.own_starts.steps_taken == experiment.hat_starts.steps_taken == 3 * 3 * 8
 
 
@@ -424,30 +426,37 @@ def discounted_sum(experiment: Experiment, track: Any, gamma: float, u: Tensor) 
     return mean
 
 
-@pytest.mark.parametrize("companion", ["separate", "current"])
+@pytest.mark.parametrize("companion", ["ahead", "twin", "current"])
 def test_the_predictors_gradient_as_derived(companion: str) -> None:
     """grad f + lambda (- E_pi + E_pi^) of Lemma 7 (a); with the policy as its own companion, grad f."""
     settings = whole_batch(small("derived"))
-    if companion == "current":
-        from sampled.rlhf.settings import Companion
-
-        settings = replace(settings, pbrl=replace(settings.pbrl, companion=Companion.CURRENT))
+    chosen = {
+        "ahead": replace(settings.pbrl, inner_steps=2),
+        "twin": replace(settings.pbrl, companion_start=CompanionStart.OWN),
+        "current": replace(settings.pbrl, companion=Companion.CURRENT),
+    }
+    settings = replace(settings, pbrl=chosen[companion])
     experiment = prepared(settings, 3)
-    if companion == "separate":  # so different that it takes other actions by the same draws
+    if companion == "twin":  # so different that it takes other actions by the same draws
         with torch.no_grad():
             experiment.companion.network.get_parameter("policy.weight")[2] += 3.0
     copy = loaded(settings, experiment)
     # The same draws in the same order as in an update.
     copy._collect(4)
+    if companion == "ahead":
+        copy.companion.restore(copy.agent.snapshot())
+    for _ in range({"ahead": 2 * 3, "twin": 1, "current": 0}[companion]):
+        track = copy.hat_lanes.play(copy.companion.sampler(copy.streams["hat"]), 4)
+        copy.companion.update(track, copy.model.of_track(track))
     copy.own_starts.reset()
     own = copy.own_starts.play(copy.agent.sampler(copy.streams["collect"]), 8)
     weight = copy.model.networks[0].get_parameter("head.weight")
     pairs = copy.buffer.pairs(torch.arange(len(copy.buffer)))
     loss = binary_cross_entropy(copy, pairs).mean()
-    if companion == "separate":
+    if companion != "current":
         copy.hat_starts.reset()
         hat = copy.hat_starts.play(copy.companion.sampler(copy.streams["hat"]), 8)
-        assert (hat.action_nh == 2).double().mean() > 0.8
+        assert companion == "ahead" or (hat.action_nh == 2).double().mean() > 0.8
         u = torch.rand(3 * 3, generator=copy.streams["penalty"], dtype=torch.float64)
         gamma, lam = settings.a2c.gamma, settings.pbrl.penalty_weight
         penalty = discounted_sum(copy, hat, gamma, u) - discounted_sum(copy, own, gamma, u)
@@ -457,18 +466,57 @@ def test_the_predictors_gradient_as_derived(companion: str) -> None:
     got = experiment.model.networks[0].get_parameter("head.weight").grad
     assert got is not None
     torch.testing.assert_close(got, wanted)
-    if companion == "separate":
+    if companion != "current":
         assert wanted.abs().max() > 1.0  # lambda is 1000
         assert experiment.companion.network is not experiment.agent.network
 
 
-def test_the_companion_is_another_policy_on_the_learned_reward() -> None:
-    experiment = prepared(small("derived"), 1)
+def test_a_companion_of_its_own_start_goes_beside_the_policy() -> None:
+    settings = small("derived")
+    twin = replace(settings.pbrl, companion_start=CompanionStart.OWN)
+    experiment = prepared(replace(settings, pbrl=twin), 1)
     assert experiment.companion.updates == 1
     own, hat = (agent.network.state_dict() for agent in (experiment.agent, experiment.companion))
     assert not torch.equal(own["policy.weight"], hat["policy.weight"])
     pointers = {p.data_ptr() for p in experiment.agent.parameters}
     assert pointers.isdisjoint(p.data_ptr() for p in experiment.companion.parameters)
+
+
+def test_a_companion_that_begins_at_the_policy_is_ahead_of_it_where_the_penalty_is_due() -> None:
+    """By a whole distance of epochs, from the policy's parameters and moments; between, it rests."""
+    settings = small("derived")
+    experiment = prepared(replace(settings, pbrl=replace(settings.pbrl, inner_steps=2)), 3)
+    assert experiment.companion.updates == 0
+    experiment.update()
+    assert experiment.companion.updates == 3 + 2 * 3
+    rested = state(experiment)["companion"]
+    experiment.update()
+    same(state(experiment)["companion"], rested)
+    pointers = {p.data_ptr() for p in experiment.agent.parameters}
+    assert pointers.isdisjoint(p.data_ptr() for p in experiment.companion.parameters)
+
+
+def test_a_companion_ahead_is_better_on_the_learned_reward() -> None:
+    """V(pi^) > V(pi) in every epoch, exactly: the twin's difference has no sign to rely on."""
+    settings = as_derived(preset("tabular_random_mdp"))
+    settings = replace(settings, run=replace(settings.run, updates=101))
+    experiment = Experiment(settings)
+    assert isinstance(settings.game, Tabular)
+    exact, gamma, gains = Exact.of(settings.game), settings.a2c.gamma, []
+    states = torch.arange(settings.game.states)[:, None]
+    while not experiment.finished:
+        k = experiment.agent.updates
+        with torch.no_grad():
+            before_sa = experiment.agent.network(states)[0].softmax(-1)
+            r_sa = experiment.model.networks[0](states)
+        experiment.tick()
+        if k and k % settings.reward.epoch_every == 0:
+            with torch.no_grad():
+                hat_sa = experiment.companion.network(states)[0].softmax(-1)
+            own, hat = (float(exact.value(pi_sa, gamma, r_sa)) for pi_sa in (before_sa, hat_sa))
+            gains.append(hat - own)
+    assert len(gains) == 2
+    assert min(gains) > 0.0
 
 
 # Preferences in an experiment.

@@ -84,6 +84,7 @@ def test_every_gap_that_matters_is_a_field() -> None:
     names = {name for name, _, _ in rlhf.kinds(rlhf.Open)}
     assert {
         "pbrl.companion",
+        "pbrl.companion_start",
         "pbrl.penalty_gradient",
         "pbrl.decay",
         "pbrl.decay_factor",
@@ -112,6 +113,7 @@ def test_the_two_readings() -> None:
     derived = as_derived(preset("paper_seaquest"))
     b = derived.pbrl
     assert (b.companion, b.penalty_gradient) == (rlhf.Companion.SEPARATE, True)
+    assert b.companion_start is rlhf.CompanionStart.POLICY
     assert (b.upper_pairs, b.span) == (UpperPairs.FRESH, Span.HISTORY)
     assert derived.preferences.begin is rlhf.Begin.RESET
     printed = as_printed(derived).pbrl
