@@ -613,7 +613,8 @@ class Pbrl:
     penalty_weight: Annotated[
         float,
         Open(
-            "1 / upper_weight, the lambda of (3.1) at the start",
+            "1 / upper_weight, the lambda of (3.1) at the start; tables and two MinAtar games have a "
+            "measured one instead",
             "the weight of the penalty beside the preference loss in the predictor's update",
         ),
     ] = 1000.0

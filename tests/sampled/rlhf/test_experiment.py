@@ -68,7 +68,14 @@ def small(method: str, game: str = "tabular") -> Settings:
         reward=replace(
             found.reward, warmup_epochs=2, epoch_every=3, batch_size=5, micro_batch=3, dropout=0.5
         ),
-        pbrl=replace(found.pbrl, penalty_lanes=3, upper_batch=4, upper_weight=0.1, decay_every=4),
+        pbrl=replace(
+            found.pbrl,
+            penalty_lanes=3,
+            upper_batch=4,
+            upper_weight=0.1,
+            decay_every=4,
+            penalty_weight=1000.0,
+        ),
     )
     if isinstance(found.game, MinAtar):
         found = replace(found, game=replace(found.game, max_steps=40))
