@@ -88,7 +88,7 @@ def measure(settings: Settings) -> Noise:
     def gradient(loss: Tensor) -> Tensor:
         return torch.cat([g.reshape(-1) for g in torch.autograd.grad(loss, parameters)])
 
-    batches = torch.arange(len(buffer)).split(settings.reward.batch_size)
+    batches = torch.split(torch.arange(len(buffer)), settings.reward.batch_size)
     g_f = []
     for part in batches:
         pairs = buffer.pairs(part).to(experiment.device)
