@@ -19,6 +19,7 @@ from tests.verify.claims import certificates
 from tests.verify.claims.certificates import refuses_alterations
 from verify.claims import (
     eq_3_7,
+    eq_d01,
     exact,
     extra_penalties,
     lemma_01,
@@ -53,6 +54,7 @@ CLAIMS: dict[str, Claim] = {
     "lemma_13a": lemma_13a.CLAIM,
     "lemma_13b": lemma_13b.CLAIM,
     "lemma_14": lemma_14.CLAIM,
+    "eq_d01": eq_d01.CLAIM,
     "extra_penalties": extra_penalties.CLAIM,
 }
 
@@ -68,6 +70,7 @@ VERDICTS = {
     "lemma_13a": {"printed": "REFUTED", "meant": "SURVIVED"},
     "lemma_13b": {"printed": "REFUTED", "meant": "SURVIVED", "proved": "SURVIVED"},
     "lemma_14": {"printed": "REFUTED", "proved": "SURVIVED"},
+    "eq_d01": {"printed": "REFUTED", "proved": "PROVED"},
     "extra_penalties": {"printed": "UNTESTABLE", "proved": "PROVED"},
 }
 

@@ -14,6 +14,8 @@ smoothness: for z, z' in Z, and with the constant L by which the step was chosen
 
 Each run is held to it between its start and three points, in both directions: the next iterate, and
 one far and one near.  So the values and the gradients belong together, and L is large enough there.
+The near one is where an error of the gradient counts most: over a distance d it gains d times the error
+against L d^2 / 2 and the rounding e of the two values, 2 e, so d = 2 sqrt(e / L).
 """
 
 from collections.abc import Iterator
@@ -95,10 +97,6 @@ class Course:
         return 2.0 * self.setup.rounding / self.setup.alpha
 
 
-REACHES = (1.0, 1e-3)
-"""How far from the start the premise of smoothness is tried, as shares of the way to other points."""
-
-
 def smooth(setup: Setup) -> None:
     """Hold F to the constant by which the step was chosen, if there is one.
 
@@ -115,8 +113,8 @@ def smooth(setup: Setup) -> None:
     others = _in_domain(setup, tuple(part + generator.normal(size=part.shape) for part in start))
     here = _penalized(setup, z)
     following = setup.algorithm.step(setup.state)
-    reached = [tuple(a + t * (b - a) for a, b in zip(z, others, strict=True)) for t in REACHES]
-    for far in (_in_domain(setup, (following.x, *following.y)), *reached):
+    near = 2.0 * np.sqrt(setup.rounding / setup.smoothness)
+    for far in (_in_domain(setup, (following.x, *following.y)), others, _towards(z, others, near)):
         there = _penalized(setup, far)
         d = tuple(b - a for a, b in zip(z, far, strict=True))
         square = _inner(d, d)
@@ -138,6 +136,17 @@ Point = tuple[Array, ...]
 def _in_domain(setup: Setup, z: Point) -> Point:
     x, y = setup.algorithm.bilevel.projected(z[0], z[1:])
     return x, *y
+
+
+def _towards(a: Point, b: Point, distance: float) -> Point:
+    """The point at a distance from a on the way to b, or b; per member of the batch."""
+    d = tuple(end - start for start, end in zip(a, b, strict=True))
+    whole = np.sqrt(_inner(d, d))
+    share = np.minimum(1.0, distance / np.where(whole > 0.0, whole, 1.0))
+    return tuple(
+        start + share.reshape(-1, *(1,) * (part.ndim - 1)) * part
+        for start, part in zip(a, d, strict=True)
+    )
 
 
 def _inner(a: Point, b: Point) -> Array:

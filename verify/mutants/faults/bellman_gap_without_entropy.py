@@ -8,4 +8,5 @@ MUTANT = Mutant(
     old="gap_s = gap_s - mdp.tau * (h.value(best.pi_sa) - h.value(pi_sa))",
     new="gap_s = gap_s - 0.0 * (h.value(best.pi_sa) - h.value(pi_sa))",
     suspects=("bellman_penalty.value",),
+    statements=("theorem_11",),
 )

@@ -8,4 +8,5 @@ MUTANT = Mutant(
     old="grad_pi = mdp.rho_s[..., None] * (",
     new="grad_pi = best.visits(mdp.rho_s)[..., None] * (",
     suspects=("bellman_penalty.grad_pi",),
+    statements=("theorem_11",),
 )

@@ -8,4 +8,5 @@ MUTANT = Mutant(
     old="mdp.tau * h.gradient(pi_sa) - best.q_sa",
     new="h.gradient(pi_sa) - best.q_sa",
     suspects=("bellman_penalty.grad_pi",),
+    statements=("theorem_11",),
 )

@@ -8,4 +8,5 @@ MUTANT = Mutant(
     old="mdp.rho_s[..., None] * (best.pi_sa - pi_sa))",
     new="mdp.rho_s[..., None] * best.pi_sa)",
     suspects=("bellman_penalty.grad_x",),
+    statements=("theorem_11",),
 )

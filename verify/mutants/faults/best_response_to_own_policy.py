@@ -8,4 +8,5 @@ MUTANT = Mutant(
     old="policy_iteration(game.for_player_2(pi_sa)).unique_policy()",
     new="policy_iteration(game.for_player_2(0.0 * pi_sa + 1.0 / pi_sa.shape[-1])).unique_policy()",
     suspects=("nikaido_isoda.value",),
+    statements=("theorem_16",),
 )

@@ -8,4 +8,5 @@ MUTANT = Mutant(
     old="evaluate_all(mdp, [pi_sa, companion_sa])",
     new="evaluate_all(mdp, [pi_sa, pi_sa])",
     suspects=("value_penalty.value",),
+    statements=("assumption_05", "theorem_11"),
 )

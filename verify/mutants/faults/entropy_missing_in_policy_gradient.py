@@ -8,4 +8,5 @@ MUTANT = Mutant(
     old="slope_sa = slope_sa - mdp.tau * mdp.regularizer.gradient(evaluation.pi_sa)",
     new="slope_sa = slope_sa + 0.0 * mdp.tau",
     suspects=("policy.grad_pi",),
+    statements=("lemma_02", "lemma_03", "lemma_13b", "lemma_14"),
 )

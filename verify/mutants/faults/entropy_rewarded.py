@@ -8,4 +8,5 @@ MUTANT = Mutant(
     old="(pi_sa * mdp.r_sa).sum(axis=-1) - mdp.tau",
     new="(pi_sa * mdp.r_sa).sum(axis=-1) + mdp.tau",
     suspects=("policy.v",),
+    statements=("eq_b08", "eq_b10", "eq_c32", "lemma_18"),
 )

@@ -8,4 +8,5 @@ MUTANT = Mutant(
     old="total_sa = w_sa + evaluation.visits",
     new="total_sa = evaluation.visits",
     suspects=("policy.q_grad_x",),
+    statements=("theorem_11",),
 )

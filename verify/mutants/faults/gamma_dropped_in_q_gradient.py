@@ -8,4 +8,5 @@ MUTANT = Mutant(
     old="arrivals_s = mdp.gamma * arrivals(mdp.P_sat, w_sa)",
     new="arrivals_s = arrivals(mdp.P_sat, w_sa)",
     suspects=("policy.q_grad_x",),
+    statements=("eq_c30",),
 )

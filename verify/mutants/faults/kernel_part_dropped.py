@@ -8,4 +8,5 @@ MUTANT = Mutant(
     old="else from_reward + self.gamma * from_kernel",
     new="else from_reward",
     suspects=("policy.grad_x",),
+    statements=("theorem_11",),
 )

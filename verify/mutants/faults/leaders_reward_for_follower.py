@@ -8,4 +8,5 @@ MUTANT = Mutant(
     old='np.einsum("...sab,...sa->...sb", self.r_follower_sab, pi_sa),',
     new='np.einsum("...sab,...sa->...sb", self.r_leader_sab, pi_sa),',
     suspects=("policy.v",),
+    statements=("eq_c05", "lemma_07b", "lemma_09b", "lemma_18"),
 )

@@ -8,4 +8,5 @@ MUTANT = Mutant(
     old="/ (1.0 + step * mdp.tau)",
     new="/ (1.0 + step)",
     suspects=("optimum.v_by_mirror",),
+    statements=("appendix_c7", "eq_c32"),
 )

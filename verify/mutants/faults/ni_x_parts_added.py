@@ -8,4 +8,5 @@ MUTANT = Mutant(
     old="-best_2.visits(game.rho_s)[..., None, None] * best_2.joint_sab",
     new="best_2.visits(game.rho_s)[..., None, None] * best_2.joint_sab",
     suspects=("nikaido_isoda.grad_x",),
+    statements=("theorem_16",),
 )

@@ -8,4 +8,5 @@ MUTANT = Mutant(
     old="return (1.0 - self.mdp.gamma) * self.visits(mu_s)",
     new="return self.visits(mu_s)",
     suspects=("policy.occupancy",),
+    statements=("eq_b10", "eq_c20"),
 )

@@ -8,4 +8,5 @@ MUTANT = Mutant(
     old="+ self.tau * self.regularizer_2.value(pi_sb)[..., None]",
     new="+ 0.0 * self.regularizer_2.value(pi_sb)[..., None]",
     suspects=("nikaido_isoda.value",),
+    statements=("lemma_12_gaps", "lemma_13a"),
 )

@@ -8,4 +8,5 @@ MUTANT = Mutant(
     old="-own.visits(mdp.rho_s)[..., None] * own.pi_sa",
     new="own.visits(mdp.rho_s)[..., None] * own.pi_sa",
     suspects=("value_penalty.grad_x",),
+    statements=("assumption_05", "theorem_11"),
 )

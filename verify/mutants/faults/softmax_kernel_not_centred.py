@@ -8,4 +8,5 @@ MUTANT = Mutant(
     old="P * (weighted - (P * weighted).sum(axis=-1, keepdims=True))",
     new="P * weighted",
     suspects=("policy.grad_x",),
+    statements=("lemma_20",),
 )

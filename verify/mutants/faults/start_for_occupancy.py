@@ -8,4 +8,5 @@ MUTANT = Mutant(
     old="return _where_visited(evaluation.visits(mdp.rho_s), slope_sa)",
     new="return _where_visited(mdp.rho_s, slope_sa)",
     suspects=("policy.grad_pi",),
+    statements=("theorem_11",),
 )

@@ -8,4 +8,5 @@ MUTANT = Mutant(
     old="np.stack([best.v_s, own.v_s], axis=-2)",
     new="np.stack([own.v_s, best.v_s], axis=-2)",
     suspects=("value_penalty.grad_x",),
+    statements=("theorem_11",),
 )
