@@ -112,7 +112,7 @@ def _run(
             "--method",
             metavar="NAME",
             show_default="all",
-            help="Of rlhf: a2c, drlhf, printed, or derived-1000 and other lambda; may be repeated.",
+            help="Of rlhf: a2c, drlhf, printed, derived, derived-LAMBDA; may be repeated.",
         ),
     ] = None,
     seeds: Annotated[

@@ -1,7 +1,8 @@
 r"""Section 6.2 and Figure 2: learning from preferences, on tables, on MinAtar and on Atari.
 
 Methods: A2C on the true reward, DRLHF, and PBRL in two readings: as Appendix E.2 prints it, and as (2.5)
-and Lemma 7 (a) derive it, with the penalty's weight lambda = 1 / c for several lambda.  Measured::
+and Lemma 7 (a) derive it: with the weights of the preset, and with lambda = 1 / c for several lambda.
+Measured::
 
     value     (V - V_u) / (V* - V_u), exactly: V(rho) of the policy, the uniform one and the
               optimal one under the true reward, by linear systems                  on tables
@@ -40,10 +41,13 @@ from verify.experiments.rlhf_runs import Task
 if TYPE_CHECKING:
     from sampled.rlhf.settings import Settings
 
-A2C, DRLHF, PRINTED, DERIVED = "a2c", "drlhf", "printed", "derived-"
-"""Names of methods; lambda follows the last one."""
+A2C, DRLHF, PRINTED, DERIVED = "a2c", "drlhf", "printed", "derived"
+"""Names of methods, the last one at the preset's weights."""
 
-E2 = f"{DERIVED}1000"
+AT = f"{DERIVED}-"
+"""As derived, at the lambda that follows."""
+
+E2 = f"{AT}1000"
 """At the weight that Appendix E.2's coefficient implies."""
 
 TOGETHER = "together"
@@ -97,7 +101,7 @@ class Bed:
 
 
 LAKE, RANDOM = "frozen_lake", "random_mdp"
-FOUR = (A2C, DRLHF, PRINTED, E2)
+FOUR = (A2C, DRLHF, PRINTED, DERIVED)
 VALUE = Measure("value", "true value: 0 uniform, 1 optimal")
 RETURN = Measure("return", "true return of an episode")
 SHARE = Measure("share", "share of the oracle's final value")
@@ -109,21 +113,21 @@ BEDS: Mapping[str, Bed] = {
         VALUE,
         {
             "smoke": Budget(
-                "a few updates, to see that all works", (LAKE, RANDOM), FOUR, 2, 8, 2, 2, True
+                "a few updates, to see that all works", (LAKE, RANDOM), (*FOUR, E2), 2, 8, 2, 2, True
             ),
             "paper": Budget(
-                "both tables, eight seeds, 300 updates, three lambda",
+                "both tables, eight seeds, 300 updates, three lambda beside the preset's",
                 (LAKE, RANDOM),
-                (*FOUR, f"{DERIVED}30", f"{DERIVED}1"),
+                (*FOUR, E2, f"{AT}30", f"{AT}1"),
                 8,
                 300,
                 15,
                 2,
             ),
             "full": Budget(
-                "both tables, ten seeds, all 2000 updates of the presets, six lambda",
+                "both tables, ten seeds, all 2000 updates, six lambda beside the preset's",
                 (LAKE, RANDOM),
-                (*FOUR, *(f"{DERIVED}{n}" for n in ("100", "10", "1", "0.1", "0.01"))),
+                (*FOUR, E2, *(f"{AT}{n}" for n in ("100", "10", "1", "0.1", "0.01"))),
                 10,
                 0,
                 40,
@@ -247,7 +251,12 @@ def _method(name: str) -> "Callable[[Settings], Settings]":
     def plain(method: Method) -> "Callable[[Settings], Settings]":
         return lambda s: replace(s, run=replace(s.run, method=method))
 
-    known = {A2C: plain(Method.A2C), DRLHF: plain(Method.DRLHF), PRINTED: as_printed}
+    known = {
+        A2C: plain(Method.A2C),
+        DRLHF: plain(Method.DRLHF),
+        PRINTED: as_printed,
+        DERIVED: as_derived,
+    }
     if name in known:
         return known[name]
     strength = strength_of(name)
@@ -268,19 +277,25 @@ def strength_of(name: str) -> float:
         If there is none, or it is not positive and finite.
     """
     try:
-        strength = float(name.removeprefix(DERIVED)) if name.startswith(DERIVED) else float("nan")
+        strength = float(name.removeprefix(AT)) if name.startswith(AT) else float("nan")
     except ValueError:
         strength = float("nan")
     if not 0.0 < strength < float("inf"):
         raise InputError(
-            f"there is no method {name!r}; use {A2C}, {DERIVED}LAMBDA such as {E2}, {DRLHF} or {PRINTED}"
+            f"there is no method {name!r}; use {A2C}, {DRLHF}, {PRINTED}, {DERIVED} or {AT}LAMBDA "
+            f"such as {E2}"
         )
     return strength
 
 
 def label(name: str) -> str:
     """Of a curve."""
-    plain = {A2C: "A2C, true reward", DRLHF: "DRLHF", PRINTED: "PBRL as printed"}
+    plain = {
+        A2C: "A2C, true reward",
+        DRLHF: "DRLHF",
+        PRINTED: "PBRL as printed",
+        DERIVED: "PBRL as derived",
+    }
     return plain.get(name) or f"PBRL as derived, λ = {strength_of(name):g}"
 
 
@@ -361,15 +376,16 @@ def _joined(key: str, parts: list[Series], values: Mapping[str, list[np.ndarray]
 
 PAIRS = (
     ("PBRL as printed > DRLHF", PRINTED, DRLHF),
+    ("PBRL as derived > DRLHF", DERIVED, DRLHF),
     ("PBRL as derived, λ = 1000 > DRLHF", E2, DRLHF),
     ("oracle > DRLHF", A2C, DRLHF),
     ("oracle > PBRL as printed", A2C, PRINTED),
-    ("PBRL as printed > as derived, λ = 1000", PRINTED, E2),
+    ("PBRL as printed > as derived", PRINTED, DERIVED),
 )
 
 
 def claims(measure: str, budget: Budget) -> Iterator[Claim]:
-    """What Figure 2 says, of each game and of all together; derived at the lambda of Appendix E.2."""
+    """What Figure 2 says, of each game and of all together."""
     places = [(game, measure) for game in budget.games]
     if A2C in budget.methods and len(budget.games) > 1:
         places.append((TOGETHER, SHARE.name))
@@ -410,7 +426,7 @@ def figures(bed: Bed, budget: Budget) -> Iterator[Figure]:
                 for game in budget.games
             ),
         )
-    derived = sorted((m for m in budget.methods if m.startswith(DERIVED)), key=strength_of)
+    derived = sorted((m for m in budget.methods if m.startswith(AT)), key=strength_of)
     if len(derived) > 1:
         yield Figure(
             "sweep_lambda",
@@ -525,9 +541,15 @@ def _assumptions(choice: Choice, part: Budget) -> dict[str, str]:
         "settings": f"the presets {BEDS[choice.testbed].presets}_*, whose fields docs/rlhf.md explains",
         "seeds": f"{part.seeds}; at each, all methods have the same task and the same first networks",
         "final value": "mean over the last fifth of a run",
-        "PBRL as derived": "penalty weight lambda and upper coefficient 1 / lambda",
+        "PBRL as derived": "the weights of the preset, which were chosen by a rule before these runs; "
+        "where lambda is named, penalty weight lambda and upper coefficient 1 / lambda",
         TOGETHER: "final values as shares of the oracle's mean in the same game, all games in one test",
     }
+    if choice.testbed != "tabular":
+        found["pairs"] = (
+            "as derived, pairs are of trajectories from starts of episodes; of DRLHF and as printed, "
+            "from wherever the last ones ended: the penalty is not all that sets these methods apart"
+        )
     if part.seeds < 6:
         found["tests"] = (
             f"with {part.seeds} pairs the smallest p of an exact two-sided rank test is "

@@ -7,12 +7,14 @@ is compared.
 
 **What a run costs.**  With the seconds t of one piece of work of each kind, a run of the preset of K
 updates, n_0 pairs at first, m per round, E epochs of warm-up and J = (K - 1) / e later ones, which go
-through N pairs on average::
+through N pairs on average and take a companion a steps ahead::
 
-    (n_0 / m) t_collecting + E (n_0 / n) t_warming + K t_update + J (t_update' - t_update) (N / n')
+    (n_0 / m) t_collecting + E (n_0 / n) t_warming + (K + J a) t_update
+        + J (t_update' - (1 + a') t_update) (N / n')
 
-where t_update' is that of updates with an epoch, and n, n' the pairs that the measured epochs went
-through.  If none was measured, a later epoch counts as a round of collection and one of the warm-up.
+where t_update' is that of updates with an epoch, a' its companion's steps, and n, n' the pairs that the
+measured epochs went through.  If none was measured, a later epoch counts as a round of collection and
+one of the warm-up.
 Evaluations are left out.  The emulator's own share, which a GPU does not shorten, is measured by
 playing at random.
 """
@@ -181,6 +183,7 @@ def share(settings: "Settings", now: "Progress") -> float:
     if run.method.value != "a2c":
         epochs = (run.updates - 1) // reward.epoch_every
         parts["training"] += 3.0 * epochs * _buffer(settings) * size
+        parts["training"] += 3.0 * epochs * _ahead(settings) * a2c.workers * a2c.steps
         parts["collecting"] = 2.0 * pairs.initial_pairs * pairs.window
         parts["warming up"] = 3.0 * reward.warmup_epochs * pairs.initial_pairs * size
     before = ("collecting", "warming up", "training")
@@ -376,6 +379,7 @@ def estimated(wanted: "Settings", measured: "Settings", rates: Sequence[Mapping[
     if not any(line["kind"] == "update" for line in rates):
         raise InputError("no update was measured: run more of them")
     updates = wanted.run.updates
+    epochs = (updates - 1) // wanted.reward.epoch_every
     size = wanted.a2c.workers * wanted.a2c.steps / (measured.a2c.workers * measured.a2c.steps)
     seconds = updates * size * each("update")
     pairs, had = wanted.preferences, measured.preferences
@@ -385,11 +389,22 @@ def estimated(wanted: "Settings", measured: "Settings", rates: Sequence[Mapping[
         warm = pairs.initial_pairs / had.initial_pairs
         seconds += wanted.reward.warmup_epochs * warm * each("warming up")
         if each("epoch") > 0.0:
-            own = max(each("epoch") - each("update"), 0.0) * _buffer(wanted) / _buffer(measured)
+            policies = (1 + _ahead(measured)) * each("update")
+            own = max(each("epoch") - policies, 0.0) * _buffer(wanted) / _buffer(measured)
         else:
             own = each("warming up") * _buffer(wanted) / had.initial_pairs + round_ * each("collecting")
-        seconds += (updates - 1) // wanted.reward.epoch_every * own
+        seconds += epochs * (own + _ahead(wanted) * size * each("update"))
     return Cost(seconds / 3600.0, updates * size * each("games alone") / 3600.0)
+
+
+def _ahead(chosen: "Settings") -> int:
+    """Steps that a companion takes at each epoch, from the policy on."""
+    from sampled.rlhf.settings import Companion, CompanionStart, Method
+
+    own, alone = chosen.pbrl, chosen.run.method is not Method.PBRL
+    if alone or own.companion is Companion.CURRENT or own.companion_start is not CompanionStart.POLICY:
+        return 0
+    return own.inner_steps * chosen.reward.epoch_every
 
 
 def _buffer(measured: "Settings") -> float:

@@ -77,7 +77,7 @@ def test_all_of_it_on_tables(tmp_path: Path) -> None:
     assert set(data) == {
         f"{game}/sampled/{method}"
         for game in ("frozen_lake", "random_mdp", "together")
-        for method in ("a2c", "drlhf", "printed", "derived-1000")
+        for method in ("a2c", "drlhf", "printed", "derived", "derived-1000")
     }
     for key, series in data.items():
         together = key.startswith("together")
@@ -259,7 +259,10 @@ def test_what_is_committed_follows_from_the_data() -> None:
         ),
         (("--game", "taxi"), "tabular has no game 'taxi'; use one of frozen_lake, random_mdp"),
         (("--testbed", "minatar", "--game", "pong"), "minatar has no game 'pong'; use one of asterix"),
-        (("--method", "ppo"), "there is no method 'ppo'; use a2c, derived-LAMBDA"),
+        (
+            ("--method", "ppo"),
+            "there is no method 'ppo'; use a2c, drlhf, printed, derived or derived-LAMBDA",
+        ),
         (("--method", "derived-0"), "there is no method 'derived-0'"),
         (("--method", "a2c", "--method", "a2c"), "name each once"),
         (("--seeds", 1), "--seeds is 1; a paired test needs two or more"),
@@ -306,6 +309,9 @@ def test_settings_of_the_methods() -> None:
     assert derived.pbrl.penalty_weight * derived.pbrl.upper_weight == 1.0
     assert (derived.pbrl.penalty_weight, derived.pbrl.span) == (40.0, Span.HISTORY)
     assert derived.preferences.begin is Begin.RESET
+    chosen, there = rlhf.settings(task("derived")), preset(task("derived").preset)
+    assert chosen.pbrl.penalty_weight == there.pbrl.penalty_weight < 1.0
+    assert chosen.pbrl.upper_weight == there.pbrl.upper_weight
     long = rlhf.settings(task("a2c", reduced=False, updates=0))
     expected = replace(
         given.run, method=Method.A2C, seed=2000, log_every=1000, evaluate_every=1000, episodes=2
@@ -377,6 +383,14 @@ def test_cost_by_hand() -> None:
     assert without.hours == pytest.approx((rest + 39 * (416 / 128 * 2.0 + 0.5)) / 3600, rel=1e-12)
     with pytest.raises(InputError, match="no update was measured"):
         rlhf_runs.estimated(wanted, had, rates[:2])
+    # A companion takes 2 steps for each update since the last epoch: 6 in what was measured, 200 wanted.
+    derived = replace(rlhf.settings(task("derived")).pbrl, inner_steps=2)
+    had, wanted = (
+        replace(s, run=replace(s.run, method=Method.PBRL), pbrl=derived) for s in (had, wanted)
+    )
+    rest += 39 * 200 * 2 * 0.1
+    hours = (rest + 39 * (416 / 152) * (1.1 - 7 * 0.1)) / 3600
+    assert rlhf_runs.estimated(wanted, had, rates).hours == pytest.approx(hours, rel=1e-12)
 
 
 def test_compared_segments_are_drawn_as_they_are() -> None:
