@@ -1,9 +1,11 @@
 """How verdicts come about, and that the ledger, the certificates and the exact arithmetic hold."""
 
+import importlib
 import io
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,8 @@ from verify.claims.contract import (
     Verdict,
 )
 from verify.contract import Context, Level, Status
-from verify.leaves import defining, leaves
+from verify.leaves import defining, leaves, names
+from verify.mutants.mutant import imports
 from verify.oracles.rational import DUALS, Dual, nearest, rational
 
 QUICK = Context(Level.QUICK, 0)
@@ -230,6 +233,36 @@ def test_only_its_own_statement_runs_a_fault(name: str, fault: Fault) -> None:
         forms = (claim.printed, claim.meant, claim.proved)
         others += [form.trials for form in forms if form is not None and form.trials is not None]
     assert all(fault.trials is not other for other in others)
+
+
+def planted(claim: Claim) -> Claim:
+    """The claim with its first fault in the place of the trials that its best form rests on."""
+    for name in ("proved", "meant", "printed"):
+        found = getattr(claim, name)
+        if found is not None and found.trials is not None and not found.refutations:
+            return replace(claim, **{name: replace(found, trials=claim.faults[0].trials)})
+    raise AssertionError(f"{claim.number} has no form with trials that stands")
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_a_fault_planted_in_a_statement_is_seen_by_its_check_alone(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With faults in all other statements its check sees none of them; with its own, it sees it.
+
+    So for each statement there is a fault that its own check sees and no other statement's; and the
+    matrix imports no statement at all.
+    """
+    for other, claim in CLAIMS.items():
+        if other != name:
+            module = importlib.import_module(f"verify.claims.{other}")
+            monkeypatch.setattr(module, "CLAIM", planted(claim))
+    assert judge.first_violation(name, QUICK)[0] == ""
+    own = importlib.import_module(f"verify.claims.{name}")
+    monkeypatch.setattr(own, "CLAIM", planted(CLAIMS[name]))
+    assert judge.first_violation(name, QUICK)[0].startswith(CLAIMS[name].number)
+    rows = (f"verify.crosscheck.quantities.{row}" for row in names("verify.crosscheck.quantities"))
+    assert not any(imports(row, own.__name__) for row in rows)
 
 
 def test_proofs_rest_on_proofs() -> None:
