@@ -152,10 +152,12 @@ class Demand:
     measure: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("epsilon", "alpha", "alarm"):
+        if not 0.0 < self.epsilon < np.inf:
+            raise InputError(f"epsilon is {self.epsilon!r}; it must be a positive number")
+        for name in ("alpha", "alarm"):
             value = getattr(self, name)
-            if not 0.0 < value < (np.inf if name == "epsilon" else 1.0):
-                raise InputError(f"{name} is {value!r}; it must be positive, and a probability below 1")
+            if not 0.0 < value < 1.0:
+                raise InputError(f"{name} is {value!r}; it must be a probability, between 0 and 1")
         if self.limit < 1:
             raise InputError(f"limit is {self.limit}; at least one estimate must be drawn")
 

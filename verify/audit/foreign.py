@@ -104,7 +104,7 @@ def find(spelled: str) -> Any:
         sys.path.insert(0, os.getcwd())
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(
             f"the module {module_name} cannot be imported: {type(error).__name__}: {error}"
         ) from error
@@ -258,7 +258,8 @@ class Call:
             if "memory" in str(error).lower():
                 raise InputError(_out_of_memory(batch)) from error
             raise InputError(f"the estimator fails with RuntimeError: {error}") from error
-        except Exception as error:
+        except (Exception, SystemExit) as error:
+            # An exit of its own would end the audit with a code that says something else.
             raise InputError(f"the estimator fails with {type(error).__name__}: {error}") from error
         return self._checked(found)
 
@@ -282,15 +283,17 @@ class Call:
     def _block(self, name: str, value: Any, shape: tuple[int, ...]) -> Array:
         try:
             array = value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
+            if np.iscomplexobj(array):
+                raise TypeError("its entries are complex")
             array = np.asarray(array, dtype=np.float64)
         except (TypeError, ValueError) as error:
-            raise InputError(f"the estimate of {name} is no array of numbers: {error}") from error
+            raise InputError(f"the estimate of {name} is no array of real numbers: {error}") from error
         if array.shape == shape:
             array = array[None]
         if array.shape[1:] != shape or array.shape[0] == 0:
             raise InputError(
                 f"the estimate of {name} has shape {array.shape}; it must be {shape}, or (batches, "
-                f"{', '.join(map(str, shape))})"
+                f"{', '.join(map(str, shape))}) with at least one batch"
             )
         if not np.isfinite(array).all():
             where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])

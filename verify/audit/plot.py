@@ -81,8 +81,9 @@ def _bound(panel: Any, block: Entry, audit: Entry, *, first: bool) -> None:
     epsilon = audit["demand"]["epsilon"]
     allowed = epsilon if audit["demand"]["relative"] else epsilon / size
     panel.axhline(allowed, color="black", linewidth=0.8, linestyle=":", label="epsilon")
-    panel.set_xscale("log")
-    panel.set_yscale("log")
+    if count:  # none if the first estimates were out of their range: no scale can be logarithmic
+        panel.set_xscale("log")
+        panel.set_yscale("log")
     panel.minorticks_off()
     panel.set_xlabel("estimates")
     if first:

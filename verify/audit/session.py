@@ -144,6 +144,18 @@ def audited(name: str, asked: Asked, fingerprint: str, *, threads: int = 1) -> E
     return found
 
 
+def control(folder: Path, seed: int) -> Entry:
+    """Run the control of a session of anyone's estimator; it is kept in the folder.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be written.
+    """
+    asked = Asked((), Demand(EPSILON[Level.QUICK]), seed, Level.QUICK.name.lower(), folder)
+    return audited(CONTROL, asked, Origin.here().fingerprint)
+
+
 def resumable(
     subject: Subject,
     demand: Demand,

@@ -115,7 +115,11 @@ def _run(
 
         most = limit or (1 << 26 if words else 1 << 16)
         demand = Demand(
-            epsilon or EPSILON[Level[level.upper()]], not absolute, Norm(norm), alpha, limit=most
+            EPSILON[Level[level.upper()]] if epsilon is None else epsilon,
+            not absolute,
+            Norm(norm),
+            alpha,
+            limit=most,
         )
         if estimator:
             _own(estimator, problem, target, steps, undiscounted, reach, batch, demand, seed, out)
@@ -187,7 +191,9 @@ def _own(
     from verify.report import tables
 
     _bounded_memory()
+    folder = session.prepared(out)
     try:
+        control = session.control(folder, seed)
         found = audit(
             foreign.find(spelled),
             problem,
@@ -203,13 +209,13 @@ def _own(
             limit=demand.limit,
             reach=reach,
             name=spelled.replace(":", "."),
-            folder=session.prepared(out),
+            folder=folder,
         )
     except KeyboardInterrupt:
         typer.echo(f"Interrupted; the same command goes on in {out}", err=True)
         raise typer.Exit(INTERRUPTED) from None
-    tables.console(sys.stdout).print(report([found.entry]))
-    if not as_expected(found.entry):
+    tables.console(sys.stdout).print(report([control, found.entry]))
+    if not (as_expected(control) and as_expected(found.entry)):
         raise typer.Exit(DEVIATION)
 
 

@@ -178,6 +178,18 @@ def _text(*_: Any) -> Any:
     return {"y": ["a"]}
 
 
+def _complex(problem: Given, logits: Tensor, batch: int, generator: torch.Generator) -> Any:
+    return right(problem, logits, batch, generator) * 1j
+
+
+def _none_at_all(_: Given, logits: Tensor, *__: Any) -> Any:
+    return logits.new_zeros(0, *logits.shape)
+
+
+def _exits(*_: Any) -> Any:
+    raise SystemExit(0)
+
+
 def _other_block(_: Given, logits: Tensor, *__: Any) -> Any:
     return {"z": logits}
 
@@ -195,7 +207,10 @@ BROKEN = [
     (_correlated, "correlated"),
     (_hungry, "more memory than there is for a batch of 2"),
     (_raises, "fails with KeyError: 'no such thing'"),
-    (_text, "no array of numbers"),
+    (_text, "no array of real numbers"),
+    (_complex, "its entries are complex"),
+    (_none_at_all, r"has shape \(0, 2, 2\); it must be .* with at least one batch"),
+    (_exits, "fails with SystemExit: 0"),
     (_other_block, r"returns \['z'\]; it must return a mapping with the blocks y"),
 ]
 
@@ -249,12 +264,18 @@ def test_modules_that_cannot_be_imported_are_named(spelled: str, message: str) -
 
 MODULE = """
 import torch
+from sampled.estimators.gpomdp import Gpomdp
+
+right = Gpomdp(3)
 
 def constant(problem, logits, batch, generator):
     return torch.zeros_like(logits)
 
 def noisy(problem, logits, batch, generator):
     return 0.1 * torch.randn(32, *logits.shape, generator=generator, dtype=logits.dtype).clamp(-3, 3)
+
+def huge(problem, logits, batch, generator):
+    return 1e300 * noisy(problem, logits, batch, generator)
 
 calls = 0
 
@@ -309,6 +330,7 @@ def test_wrong_usage_exits_with_2(module: str, tmp_path: Path) -> None:
         (("all", "--estimator", "a:b"), "not both"),
         (("--estimator", "missing_module:f"), "cannot be imported"),
         (("--estimator", f"{module}:constant", "--steps", "3"), "returns zeros"),
+        (("--estimator", f"{module}:noisy", "--steps", "3", "--epsilon", "0"), "epsilon is 0.0"),
         (("--estimator", f"{module}:noisy", "--problem", "nowhere.npz"), "nowhere.npz"),
         (("--estimator", f"{module}:noisy", "--target", "nikaido_isoda"), "has no nikaido_isoda"),
     ):
@@ -332,6 +354,27 @@ def test_biased_exits_with_1(module: str, tmp_path: Path) -> None:
     assert found.exit_code == 1, found.output
     assert "BIASED" in found.output
     assert (tmp_path / "given_here.noisy.svg").exists()
+    control = json.loads((tmp_path / "control.json").read_text())["entry"]
+    assert control["verdict"] == control["expected"] == "BIASED"
+    assert "1 of 2 audits as expected" in found.output
+
+
+def test_a_first_estimate_outside_its_range_is_biased_and_drawn(module: str, tmp_path: Path) -> None:
+    words = ("--estimator", f"{module}:huge", "--problem", "tiny", "--steps", "3")
+    found = command(*words, "--out", str(tmp_path))
+    assert found.exit_code == 1, found.output
+    assert "outside its computed range" in found.output
+    assert (tmp_path / "given_here.huge.svg").exists()
+
+
+def test_a_control_that_is_not_found_fails_the_session(
+    module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("verify.audit.session.PLANTED", 1.0)
+    words = ("--estimator", f"{module}:right", "--problem", "tiny", "--steps", "3", "--epsilon", "0.3")
+    found = command(*words, "--batch", "1", "--out", str(tmp_path))
+    assert found.exit_code == 1, found.output
+    assert "control: CERTIFIED, expected BIASED" in " ".join(found.output.split())
 
 
 def test_what_was_sampled_is_kept_if_an_estimator_breaks(module: str, tmp_path: Path) -> None:

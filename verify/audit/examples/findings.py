@@ -10,6 +10,8 @@ against the exact gradient of V(rho) in the logits:
   Gymnasium environment, with its standard error;
 * an environment that truncates after H steps inside rollouts of 2 H: the critic's value of the last
   state counts if truncation is told from termination; the gradient is then twice that of H steps.
+  Taken for a termination, it would be twice that of H steps without a critic; not seen at all, that of
+  2 H steps.  All three are exact; the mean over calls is held to each.
 
 Run ``python -m verify.audit.examples`` for the table; it is written to docs/results/audit/examples.json.
 """
@@ -79,9 +81,11 @@ class Scene:
         given = Given(setting.problem, setting.x)
         return cls(setting, given, torch.from_numpy(y.copy()), own.pi_sa, exact, CRITIC * own.v_s)
 
-    def declared(self, steps: int, *, discounted: bool, trace: float = 1.0) -> Array:
-        """Gradient of so many steps with the critic, in the logits."""
-        kept = Truncation(steps, discounted, trace, self.critic_s)
+    def declared(
+        self, steps: int, *, discounted: bool, trace: float = 1.0, ended: bool = False
+    ) -> Array:
+        """Gradient of so many steps with the critic, in the logits; without it if all ends then."""
+        kept = Truncation(steps, discounted, trace, None if ended else self.critic_s)
         found = truncated_value(self.setting.problem, self.setting.x, self.pi_sa, kept)
         soft = SoftmaxPolicy((self.pi_sa.shape[0], self.pi_sa.shape[1]))
         return soft.pullback(self.setting.logits[0], found.grad_policies[0])
@@ -165,8 +169,9 @@ def findings(calls: int) -> dict[str, Any]:
         size = float(np.linalg.norm(without))
         normal = averaged(scene, make(STEPS, scene.critic_s, normalised=True), calls)
         cut = averaged(scene, make(2 * STEPS, scene.critic_s, max_steps=STEPS), calls)
-        whole = averaged(scene, make(2 * STEPS, scene.critic_s), calls)
-        twice = 2.0 * without
+        # The three things that a rollout of 2 H steps could be the gradient of, exactly.
+        twice, ended = 2.0 * without, 2.0 * scene.declared(STEPS, discounted=False, ended=True)
+        whole = scene.declared(2 * STEPS, discounted=False)
         found["libraries"][name] = {
             "off from weights gamma^h": float(np.linalg.norm(one - with_weights)) / size,
             "off from weights 1": float(np.linalg.norm(one - without)) / size,
@@ -177,9 +182,13 @@ def findings(calls: int) -> dict[str, Any]:
             | {"standard error": float(np.linalg.norm(normal.error)) / size},
             "truncated": {
                 "off from a bootstrap, in standard errors": _worst(cut, twice),
-                "off from no truncation, in standard errors": _worst(cut, whole.mean),
+                "off from no truncation, in standard errors": _worst(cut, whole),
+                "off from a termination, in standard errors": _worst(cut, ended),
                 **compared(cut.mean, scene.exact),
             },
+            "a bootstrap is": compared(twice, scene.exact),
+            "a termination would be": compared(ended, scene.exact),
+            "no truncation would be": compared(whole, scene.exact),
         }
     return found
 
