@@ -14,14 +14,16 @@ from hypothesis import strategies as st
 from reference.domains import Box
 from reference.evaluation import evaluate
 from reference.penalties import bellman, nikaido_isoda, value
+from reference.problems.general_position import general_distributions, general_mdp
 from reference.problems.mdp import Mdp
 from reference.problems.parametrizations import FixedKernel, UserMap
 from reference.problems.zero_sum_game import GameFamily
 from reference.regularizers import Quadratic
+from reference.validation import Array
 from tests.derivatives import derivative
 from tests.verify.claims import certificates
 from tests.verify.claims.certificates import refuses_alterations
-from verify.claims import eq_c21, exact, lemma_10_bellman, lemma_20
+from verify.claims import appendix_c5, eq_c21, exact, lemma_10_bellman, lemma_20
 from verify.claims.contract import CertificateError, Claim
 from verify.claims.exact import smoothness
 from verify.claims.judge import judge, noticed
@@ -60,6 +62,7 @@ from verify.claims.trials.parametrized import (
 from verify.contract import Context, Level
 
 VERDICTS = {
+    "appendix_c5": {"printed": "PROVED"},
     "eq_c17": {"printed": "PROVED", "proved": "PROVED"},
     "eq_c18": {"printed": "PROVED"},
     "eq_c19": {"printed": "PROVED"},
@@ -429,3 +432,21 @@ def test_joined_vectors_add_their_errors() -> None:
 def test_the_printed_lemma_20_is_what_the_fault_drops() -> None:
     blocks = np.array([[1.0, 3.0], [3.0, 2.0]])
     np.testing.assert_array_equal(lemma_20.diagonal(blocks), np.diag([1.0, 2.0]))
+
+
+def test_the_gradient_of_waves_is_the_slope_of_the_regularised_value() -> None:
+    """Against central differences of V(s), whose regulariser does not move."""
+    generator = np.random.default_rng(5)
+    mdp = general_mdp(generator)
+    pi_sa = general_distributions(generator, mdp.r_sa.shape)
+    waves = generator.normal(size=(3, *mdp.r_sa.shape)), generator.normal(size=(3, *mdp.r_sa.shape))
+    x, u = generator.normal(size=3), generator.normal(size=3)
+
+    def values(step: float) -> Array:
+        r_sa = (waves[0] * np.sin((x + step * u)[:, None, None] + waves[1])).sum(axis=0)
+        return evaluate(replace(mdp, r_sa=r_sa), pi_sa).v_s
+
+    slope_s = (values(1e-4) - values(-1e-4)) / 2e-4
+    claimed = appendix_c5.gradient(mdp, pi_sa, appendix_c5.slopes(x, waves))
+    np.testing.assert_allclose(u @ claimed.vector, slope_s, rtol=1e-6, atol=1e-7)
+    assert mdp.tau > 0.0

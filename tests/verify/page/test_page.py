@@ -19,7 +19,7 @@ from tests.verify.page.conftest import HOSTILE, outcome
 from verify.claims import exact, judge
 from verify.claims.contract import CertificateError, Claim
 from verify.claims.exact.steps import working
-from verify.contract import Context, Level, Status
+from verify.contract import Context, Level, Outcome, Status
 from verify.leaves import leaves
 from verify.page import page as module
 from verify.page.certificates import chain, data
@@ -237,6 +237,37 @@ def test_documents_hold_one_case_per_statement_and_form(run: Run, name: str) -> 
         verdict = entry["verdict"]
         assert bool(verdict) == (entry["name"] in forms)
         assert case.findtext("system-out", "").count(f"verdict: {verdict}") == bool(verdict)
+
+
+def test_every_survivor_says_how_strong_its_search_was(run: Run) -> None:
+    """What planting 1%, 10% and 50% showed, in the document and on the page, beside the verdict."""
+
+    numbers: dict[str, int] = {}
+
+    def told(found: Outcome) -> Outcome:
+        if found.verdict != "SURVIVED":
+            return found
+        number = numbers.setdefault(found.name, 1000 + len(numbers))
+        return replace(found, detail=f"notices 10%, 50%; would miss {number}%; by hand: a step")
+
+    results = {name: tuple(map(told, outcomes)) for name, outcomes in run.results.items()}
+    made = document.document(replace(run, results=results))
+    shown = page(Material(made))
+    survivors = {entry["name"]: entry for entry in made["outcomes"] if entry["verdict"] == "SURVIVED"}
+    assert len(survivors) >= 20
+    for name, number in numbers.items():
+        assert f"would miss {number}%;" in survivors[name]["detail"]
+        label = r"<dt>Strength of the search</dt><dd>[^<]*"
+        assert len(re.findall(rf"{label}would miss {number}%</dd>", shown)) == 1, name
+
+
+@pytest.mark.parametrize("name", ["lemma_19", "eq_5_5", "assumption_04"])
+def test_a_survivor_of_a_run_names_the_errors_that_it_would_have_noticed(name: str) -> None:
+    judged = [found for found in judge.run(name, Context(Level.QUICK, 0)) if found.verdict == "SURVIVED"]
+    assert judged
+    for found in judged:
+        sizes = re.findall(r"\d+%", re.split("; (?:checked by machine|by hand): ", found.detail)[0])
+        assert sorted(sizes) == ["1%", "10%", "50%"]
 
 
 # Steps and data.
