@@ -19,6 +19,7 @@ from tests.verify.claims import certificates
 from tests.verify.claims.certificates import refuses_alterations
 from verify.claims import (
     eq_3_7,
+    eq_b16,
     eq_d01,
     exact,
     extra_penalties,
@@ -54,6 +55,7 @@ CLAIMS: dict[str, Claim] = {
     "lemma_13a": lemma_13a.CLAIM,
     "lemma_13b": lemma_13b.CLAIM,
     "lemma_14": lemma_14.CLAIM,
+    "eq_b16": eq_b16.CLAIM,
     "eq_d01": eq_d01.CLAIM,
     "extra_penalties": extra_penalties.CLAIM,
 }
@@ -70,6 +72,7 @@ VERDICTS = {
     "lemma_13a": {"printed": "REFUTED", "meant": "SURVIVED"},
     "lemma_13b": {"printed": "REFUTED", "meant": "SURVIVED", "proved": "SURVIVED"},
     "lemma_14": {"printed": "REFUTED", "proved": "SURVIVED"},
+    "eq_b16": {"printed": "REFUTED", "meant": "REFUTED", "proved": "PROVED"},
     "eq_d01": {"printed": "REFUTED", "proved": "PROVED"},
     "extra_penalties": {"printed": "UNTESTABLE", "proved": "PROVED"},
 }
@@ -102,7 +105,10 @@ def test_faults_are_noticed(name: str, fault: str) -> None:
 
 # Certificates.
 
-CERTIFICATES = certificates.of(CLAIMS) | {"L01_tight": lemma_01.verify_attained}
+CERTIFICATES = certificates.of(CLAIMS) | {
+    "B16_constant": eq_b16.refute_constant,
+    "L01_tight": lemma_01.verify_attained,
+}
 
 
 @pytest.mark.parametrize("name", sorted(CERTIFICATES))

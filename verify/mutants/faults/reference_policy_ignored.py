@@ -8,4 +8,5 @@ MUTANT = Mutant(
     old="return np.asarray(softmax(q_sa / _rows(tau) + np.log(self.reference_sa), axis=-1))",
     new="return np.asarray(softmax(q_sa / _rows(tau), axis=-1))",
     suspects=("optimum.pi",),
+    statements=("eq_c32", "lemma_07b", "lemma_09b"),
 )

@@ -8,4 +8,5 @@ MUTANT = Mutant(
     old='slope_sa = np.einsum("...sab,...sb->...sa", q_sab, evaluation.pi_sb)',
     new="slope_sa = q_sab.mean(axis=-1)",
     suspects=("joint_policy.grad_pi1",),
+    statements=("theorem_16",),
 )

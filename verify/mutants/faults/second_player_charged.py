@@ -8,4 +8,5 @@ MUTANT = Mutant(
     old="return np.asarray(game.tau * (second - first))",
     new="return np.asarray(game.tau * (-second - first))",
     suspects=("joint_policy.v",),
+    statements=("eq_d01", "lemma_12_gaps"),
 )

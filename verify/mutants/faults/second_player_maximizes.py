@@ -8,4 +8,5 @@ MUTANT = Mutant(
     old='-np.einsum("...sab,...sa->...sb", self.r_sab, pi_sa)',
     new='np.einsum("...sab,...sa->...sb", self.r_sab, pi_sa)',
     suspects=("nikaido_isoda.value",),
+    statements=("eq_d01", "lemma_13a", "lemma_13b"),
 )

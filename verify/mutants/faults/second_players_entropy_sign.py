@@ -8,4 +8,5 @@ MUTANT = Mutant(
     old="slope_sb = slope_sb + game.tau",
     new="slope_sb = slope_sb - game.tau",
     suspects=("joint_policy.grad_pi2",),
+    statements=("theorem_16",),
 )

@@ -8,4 +8,5 @@ MUTANT = Mutant(
     old="(-grad_1, grad_2)",
     new="(-grad_1, -grad_2)",
     suspects=("nikaido_isoda.grad_pi2",),
+    statements=("theorem_16",),
 )

@@ -8,4 +8,5 @@ MUTANT = Mutant(
     old="support = (descending > thresholds).sum(axis=-1, keepdims=True)",
     new="support = np.maximum((descending > thresholds).sum(axis=-1, keepdims=True) - 1, 1)",
     suspects=("optimum.pi",),
+    statements=("eq_c38",),
 )

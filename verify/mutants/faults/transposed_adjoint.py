@@ -8,4 +8,5 @@ MUTANT = Mutant(
     old="return self._apply(mu_s, trans=0)",
     new="return self._apply(mu_s, trans=1)",
     suspects=("policy.occupancy",),
+    statements=("eq_b10", "eq_c05", "lemma_07a", "lemma_09a"),
 )

@@ -13,4 +13,5 @@ MUTANT = Mutant(
     "            return Optimum(mdp, greedy(mdp, q_sa), found.v_s, q_sa, none, 1)\n"
     "        v_s = found.v_s + discounted_sum(greedy_chain",
     suspects=("optimum.v",),
+    statements=("lemma_04_optimum", "lemma_06", "lemma_12_gaps", "lemma_13a"),
 )

@@ -8,4 +8,5 @@ MUTANT = Mutant(
     old="(-policy_gradient(own),)",
     new="(policy_gradient(own),)",
     suspects=("value_penalty.grad_pi",),
+    statements=("assumption_05", "theorem_11"),
 )

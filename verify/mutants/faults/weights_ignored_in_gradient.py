@@ -8,4 +8,5 @@ MUTANT = Mutant(
     old="return self.weight_s[..., None] * self.base.gradient(pi_sa)",
     new="return self.base.gradient(pi_sa)",
     suspects=("policy.grad_pi",),
+    statements=("eq_b08", "eq_b10"),
 )

@@ -8,4 +8,5 @@ MUTANT = Mutant(
     old="grad_1, _ = joint_policy_gradients(best_2, q_ksab[..., 1, :, :, :])",
     new="grad_1, _ = joint_policy_gradients(best_1, q_ksab[..., 0, :, :, :])",
     suspects=("nikaido_isoda.grad_pi1",),
+    statements=("theorem_16",),
 )
