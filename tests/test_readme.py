@@ -12,6 +12,8 @@ import pytest
 from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
+from verify.audit import examples as audits_of_libraries
+from verify.audit import pages
 from verify.claims.judge import expected
 from verify.crosscheck.group import QUANTITIES, ROUTES
 from verify.leaves import names
@@ -125,6 +127,50 @@ def test_the_verdicts_of_the_experiments_are_those_of_the_data(row: str) -> None
         )
         word = {"stays": "does not"}.get(verdict, verdict)
         assert cell.strip().startswith(word)
+
+
+def test_the_table_of_faults_is_that_of_the_data() -> None:
+    """Drawn anew by ``python -m verify.audit.pages``."""
+    shown = README.read_text(encoding="utf-8").split("<!-- faults -->\n")[1].split("<!--")[0]
+    found = pages.read(ROOT / pages.FOLDER / "faults.json")
+    assert shown == pages.faults_in_short(found)
+    assert f"`{found['command'].removesuffix(' --seed 0')}`" in README.read_text(encoding="utf-8")
+
+
+def test_the_audit_of_a_library_is_the_example() -> None:
+    _, start, rest = (audits_of_libraries.__doc__ or "").partition(">>> ")
+    block = start + rest.partition("\n\n")[0]
+    assert block.count(">>> ") > 5
+    assert f"```python\n{block}\n\n```\n" in README.read_text(encoding="utf-8")
+
+
+def test_what_libraries_do_is_what_was_found() -> None:
+    text = " ".join(README.read_text(encoding="utf-8").split())
+    found = pages.read(ROOT / pages.FOLDER / "examples.json")
+    sb3, torchrl, other = found["libraries"].values()
+    assert torchrl == other  # "TorchRL" is both of its losses
+    both = sb3, torchrl
+    assert {f"{100 * one['off from weights gamma^h']:.0f} %" for one in both} == {"11 %"}
+    would, bootstrap, termination = (
+        sb3[f"{name}"]
+        for name in ("weights gamma^h would be", "a bootstrap is", "a termination would be")
+    )
+    longer = [f"{one['normalised']['length over plain']:.2f}" for one in both]
+    cosines = [f"{one['normalised']['cosine']:.3f}" for one in both]
+    (error,) = {f"{one['normalised']['standard error']:.2f}" for one in both}
+    for words in (
+        "lack it by the same 11 %",
+        f"a length of {would['length']:.3f}, cosine {would['cosine']:.3f}",
+        f"{longer[0]} (Stable-Baselines3) and {longer[1]} (TorchRL) times as long",
+        f"at batches of {found['batch']}, standard errors {error}, cosine {' and '.join(cosines)}",
+        f"{bootstrap['length']:.3f} of the exact length at cosine {bootstrap['cosine']:.3f}",
+        f"a termination would give {termination['length']:.3f} at {termination['cosine']:.3f}",
+    ):
+        assert words in text, words
+    for one in both:  # in standard errors: what they are, and what they are not
+        cut = one["truncated"]
+        assert cut["off from a bootstrap, in standard errors"] < 3.0
+        assert cut["off from a termination, in standard errors"] > 6.0
 
 
 def test_paths_named_exist() -> None:

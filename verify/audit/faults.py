@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 from reference.errors import InputError
 from verify import runner
+from verify.audit.pages import faults_in_full
 from verify.contract import Check, Context, Level, Outcome, Status
 from verify.leaves import deferred, leaves
 from verify.mutants.mutant import Mutant, in_force
@@ -273,7 +274,7 @@ def _kept(path: Path, mark: str) -> Row | None:
 def table(
     seeds: int, first: int, jobs: int, folder: Path, told: Callable[[int, int], None]
 ) -> dict[str, Any]:
-    """Make all rows, those of an interrupted run taken over, and write ``faults.json``.
+    """Make all rows, those of an interrupted run taken over, and write ``faults.json`` and its page.
 
     Raises
     ------
@@ -310,6 +311,7 @@ def table(
         "as_expected": all(row.as_expected for row in rows),
     }
     files.write(folder / "faults.json", json.dumps(found, indent=1) + "\n")
+    files.write(folder / "faults.md", faults_in_full(found))
     return found
 
 
