@@ -1,4 +1,4 @@
-"""The mutants as a group of checks: each fault must be seen by the matrix."""
+"""The mutants as a group of checks: each must be seen by the matrix, and by the statements it names."""
 
 from __future__ import annotations
 
