@@ -131,7 +131,7 @@ def test_the_verdicts_of_the_experiments_are_those_of_the_data(row: str) -> None
 
 def test_the_table_of_faults_is_that_of_the_data() -> None:
     """Drawn anew by ``python -m verify.audit.pages``."""
-    shown = README.read_text(encoding="utf-8").split("<!-- faults -->\n")[1].split("<!--")[0]
+    shown = pages.between(README.read_text(encoding="utf-8"), "faults")
     found = pages.read(ROOT / pages.FOLDER / "faults.json")
     assert shown == pages.faults_in_short(found)
     assert f"`{found['command'].removesuffix(' --seed 0')}`" in README.read_text(encoding="utf-8")

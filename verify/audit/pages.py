@@ -1,12 +1,11 @@
 """Tables of committed results in Markdown, each drawn from its data alone; tests hold the pages to it.
 
-Run ``python -m verify.audit.pages [FOLDER]`` for ``faults.md`` beside ``faults.json``, and to print the
-short tables that the README and docs/audit.md show.
+Run ``python -m verify.audit.pages`` in the repository to draw ``docs/results/audit/faults.md`` and the
+short tables in the README and in docs/audit.md anew.
 """
 
 import json
 import statistics
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -118,13 +117,22 @@ def read(path: Path) -> Document:
     return found
 
 
-def main(words: Sequence[str]) -> None:
-    """Write the page of faults, and print the short tables."""
-    folder = Path(words[0]) if words else FOLDER
-    found = read(folder / "faults.json")
-    files.write(folder / "faults.md", faults_in_full(found))
-    sys.stdout.write(f"{faults_in_short(found)}\n{dearest(read(folder / 'speed.json'))}")
+def between(text: str, mark: str) -> str:
+    """Return what stands between ``<!-- mark -->`` and ``<!-- /mark -->``."""
+    return text.partition(f"<!-- {mark} -->\n")[2].partition(f"<!-- /{mark} -->")[0]
+
+
+def main() -> None:
+    """Draw everything anew."""
+    faults = read(FOLDER / "faults.json")
+    files.write(FOLDER / "faults.md", faults_in_full(faults))
+    for page, mark, table in (
+        (Path("README.md"), "faults", faults_in_short(faults)),
+        (Path("docs/audit.md"), "dearest", dearest(read(FOLDER / "speed.json"))),
+    ):
+        text = page.read_text(encoding="utf-8")
+        files.write(page, text.replace(between(text, mark), table))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()
