@@ -8,6 +8,7 @@ from verify.audit import audit
 from verify.audit.contract import Verdict
 from verify.audit.engine import generator_of
 from verify.audit.examples.findings import Scene, enumerated
+from verify.audit.foreign import find
 
 pytest.importorskip("stable_baselines3", reason="the optional extra audit is not installed")
 pytest.importorskip("torchrl", reason="the optional extra audit is not installed")
@@ -69,6 +70,25 @@ def test_they_keep_the_contract(scene: Scene, name: str) -> None:
     )
     assert found.verdict is Verdict.UNDECIDED  # of eight calls nothing follows, and it says so
     assert found.entry["forecast_more"] is not None
+
+
+@pytest.mark.filterwarnings("ignore")  # of the libraries' own
+def test_a2c_without_a_critic_is_an_estimator_of_the_command_line() -> None:
+    """Its expectation has weights 1 and no critic: on the mean of a few large batches."""
+    found = audit(
+        find("verify.audit.examples.a2c:two_steps"),
+        "plain",
+        "value.y",
+        steps=2,
+        discounted=False,
+        batch=256,
+        limit=16,
+        epsilon=0.3,
+    )
+    assert found.verdict is Verdict.UNDECIDED
+    observed = found.entry["blocks"][0]
+    # Sixteen estimates have a standard error of some per cent of the length.
+    assert observed["deviation"]["euclidean"] < 0.25 * observed["declared"]["euclidean"]
 
 
 @pytest.mark.filterwarnings("ignore")  # of the libraries' own
