@@ -259,16 +259,16 @@ class Experiment:
         due = self.learned and k > 0 and k % settings.reward.epoch_every == 0
         fresh = self._collect(settings.preferences.pairs_per_epoch) if due else None
         if self.separate:
-            self._improve_companion(due)
-        tracks = self._penalty_tracks() if due and self.penalised else None
+            self.improve_companion(due)
+        tracks = self.penalty_tracks() if due and self.penalised else None
         beside = self._upper(fresh) if settings.run.method is Method.PBRL else None
         found = self._step(self.agent, self.lanes, self.streams["act"], beside)
         if due:
             found |= self._reward_epoch(tracks)
         return found
 
-    def _improve_companion(self, due: bool) -> None:
-        """Take the companion's steps that belong to this update."""
+    def improve_companion(self, due: bool) -> None:
+        """Take the companion's steps that belong to this update, in which an epoch is due or not."""
         count = self.settings.pbrl.inner_steps
         if self.settings.pbrl.companion_start is CompanionStart.POLICY:
             if not due:
@@ -353,7 +353,7 @@ class Experiment:
         score_m = bilevel.history_scores(network, fresh, pbrl.span)
         return c * bilevel.upper_surrogate(self.model.losses(fresh.pairs), score_m, pbrl.baseline)
 
-    def _penalty_tracks(self) -> tuple[Track, Track]:
+    def penalty_tracks(self) -> tuple[Track, Track]:
         """Trajectories of the policy and of what stands for the optimum, from starts of episodes."""
         own = self._from_start(self.own_starts, self.agent.sampler(self.streams["collect"]))
         if not self.separate:

@@ -29,7 +29,6 @@ from sampled.rlhf import bilevel
 from sampled.rlhf.experiment import Experiment
 from sampled.rlhf.rewards import preference_losses
 from sampled.rlhf.settings import Settings, as_derived, preset
-from sampled.rlhf.tracks import Track
 
 GROUPS = 8
 """Of lanes, whose means are compared."""
@@ -58,16 +57,6 @@ class Noise:
         return self.sigma_f / self.sigma_p
 
 
-class _Measured(Experiment):
-    """Stops at its first epoch with what is to be measured."""
-
-    tracks: tuple[Track, Track] | None = None
-
-    def _reward_epoch(self, tracks: tuple[Track, Track] | None) -> dict[str, float]:
-        self.tracks = tracks
-        return {}
-
-
 def measure(settings: Settings) -> Noise:
     """Measure at the first epoch of a run as derived.
 
@@ -78,10 +67,11 @@ def measure(settings: Settings) -> Noise:
     """
     settings = as_derived(settings)
     settings = replace(settings, pbrl=replace(settings.pbrl, upper_weight=0.0))
-    experiment = _Measured(settings)
-    while experiment.tracks is None:
+    experiment = Experiment(settings)
+    while experiment.agent.updates < settings.reward.epoch_every:
         experiment.tick()
-    own, companion = experiment.tracks
+    experiment.improve_companion(due=True)
+    own, companion = experiment.penalty_tracks()
     model, buffer = experiment.model, experiment.buffer
     parameters = model.parameters[0]
 
