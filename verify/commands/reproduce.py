@@ -55,7 +55,7 @@ def _run(
             "--budget",
             metavar="NAME",
             show_default="paper, or that of the results to check",
-            help="Amount of work: smoke, paper or full.",
+            help="Amount of work: smoke, paper, full, or check on Atari.",
         ),
     ] = "",
     seed: Annotated[

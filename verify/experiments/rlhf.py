@@ -71,6 +71,8 @@ class Budget:
         Of an evaluation.
     reduced : bool
         Whether everything else is cut down too: few pairs, a short warm-up, few lanes.
+    frames : int
+        Of an episode on Atari at most, if it is reduced.
     """
 
     purpose: str
@@ -81,6 +83,7 @@ class Budget:
     points: int
     episodes: int
     reduced: bool = False
+    frames: int = 600
 
 
 @dataclass(frozen=True)
@@ -176,6 +179,17 @@ BEDS: Mapping[str, Bed] = {
                 1,
                 True,
             ),
+            "check": Budget(
+                "twenty thousand steps of the real game: a pipeline check, no result",
+                ("seaquest",),
+                FOUR,
+                2,
+                250,
+                10,
+                2,
+                True,
+                3000,
+            ),
             "paper": Budget(
                 "Figure 2 at the settings of Appendix E.2, five seeds: for a machine with a GPU",
                 ATARI,
@@ -217,10 +231,10 @@ def settings(task: Task) -> "Settings":
     found = replace(found, run=run)
     if isinstance(found.game, Tabular):
         found = replace(found, game=replace(found.game, instance=task.seed))
-    return _reduced(found) if task.reduced else found
+    return _reduced(found, task.frames) if task.reduced else found
 
 
-def _reduced(found: "Settings") -> "Settings":
+def _reduced(found: "Settings", frames: int) -> "Settings":
     from sampled.rlhf.settings import Atari, MinAtar, Tabular
 
     game = found.game
@@ -231,7 +245,7 @@ def _reduced(found: "Settings") -> "Settings":
         case MinAtar():
             game = replace(game, max_steps=60)
         case Atari():  # with all its lanes, so that rates are those of a longer run
-            game, workers = replace(game, max_frames=600), found.a2c.workers
+            game, workers = replace(game, max_frames=frames), found.a2c.workers
     return replace(
         found,
         game=game,
@@ -319,6 +333,7 @@ def tasks(
                     points=budget.points,
                     episodes=budget.episodes,
                     reduced=budget.reduced,
+                    frames=budget.frames,
                     device=device,
                     measure=BEDS[testbed].measure.name,
                     tensorboard=tensorboard,

@@ -62,6 +62,7 @@ class Task:
     seed : int
     updates, points, episodes : int
     reduced : bool
+    frames : int
     device, measure : str
     tensorboard : bool
     """
@@ -75,6 +76,7 @@ class Task:
     points: int
     episodes: int
     reduced: bool
+    frames: int
     device: str
     measure: str
     tensorboard: bool = False
