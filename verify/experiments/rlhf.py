@@ -36,7 +36,7 @@ from verify.experiments.contract import (
     Plan,
     Series,
 )
-from verify.experiments.rlhf_runs import Task
+from verify.experiments.rlhf_runs import Cut, Task
 
 if TYPE_CHECKING:
     from sampled.rlhf.settings import Settings
@@ -54,6 +54,23 @@ TOGETHER = "together"
 """The setting of all games."""
 
 
+SMOKE = Cut(
+    pairs=64, window=50, warmup=2, epoch_every=3, batch=8, lanes=4, max_steps=60, checkpoint_every=5
+)
+ON_TABLES = replace(SMOKE, pairs=128)  # in the lake most pairs tie
+ON_ATARI = replace(SMOKE, lanes=16, max_steps=150)  # all the lanes, for the rates of a longer run
+CHECK = Cut(
+    pairs=256,
+    window=100,
+    warmup=10,
+    epoch_every=50,
+    batch=32,
+    lanes=16,
+    max_steps=1000,
+    checkpoint_every=50,
+)
+
+
 @dataclass(frozen=True)
 class Budget:
     """Amount of work on a testbed.
@@ -69,10 +86,8 @@ class Budget:
         Evaluations, at equal distances.
     episodes : int
         Of an evaluation.
-    reduced : bool
-        Whether everything else is cut down too: few pairs, a short warm-up, few lanes.
-    frames : int
-        Of an episode on Atari at most, if it is reduced.
+    cut : Cut or None
+        How everything else is cut down too.
     """
 
     purpose: str
@@ -82,8 +97,7 @@ class Budget:
     updates: int
     points: int
     episodes: int
-    reduced: bool = False
-    frames: int = 600
+    cut: Cut | None = None
 
 
 @dataclass(frozen=True)
@@ -116,7 +130,14 @@ BEDS: Mapping[str, Bed] = {
         VALUE,
         {
             "smoke": Budget(
-                "a few updates, to see that all works", (LAKE, RANDOM), (*FOUR, E2), 2, 8, 2, 2, True
+                "a few updates, to see that all works",
+                (LAKE, RANDOM),
+                (*FOUR, E2),
+                2,
+                8,
+                2,
+                2,
+                ON_TABLES,
             ),
             "paper": Budget(
                 "both tables, eight seeds, 300 updates, three lambda beside the preset's",
@@ -143,7 +164,7 @@ BEDS: Mapping[str, Bed] = {
         RETURN,
         {
             "smoke": Budget(
-                "a few updates, to see that all works", ("breakout",), FOUR, 2, 8, 4, 2, True
+                "a few updates, to see that all works", ("breakout",), FOUR, 2, 8, 4, 2, SMOKE
             ),
             "paper": Budget(
                 "a tenth of the full runs, three seeds: a pipeline check, no result",
@@ -177,7 +198,7 @@ BEDS: Mapping[str, Bed] = {
                 6,
                 1,
                 1,
-                True,
+                ON_ATARI,
             ),
             "check": Budget(
                 "twenty thousand steps of the real game: a pipeline check, no result",
@@ -187,8 +208,7 @@ BEDS: Mapping[str, Bed] = {
                 250,
                 10,
                 2,
-                True,
-                3000,
+                CHECK,
             ),
             "paper": Budget(
                 "Figure 2 at the settings of Appendix E.2, five seeds: for a machine with a GPU",
@@ -231,30 +251,34 @@ def settings(task: Task) -> "Settings":
     found = replace(found, run=run)
     if isinstance(found.game, Tabular):
         found = replace(found, game=replace(found.game, instance=task.seed))
-    return _reduced(found, task.frames) if task.reduced else found
+    return found if task.cut is None else _reduced(found, task.cut)
 
 
-def _reduced(found: "Settings", frames: int) -> "Settings":
-    from sampled.rlhf.settings import Atari, MinAtar, Tabular
+def _reduced(found: "Settings", cut: Cut) -> "Settings":
+    from sampled.rlhf.settings import Atari
 
     game = found.game
-    pairs, workers = 64, 4
-    match game:
-        case Tabular():
-            game, pairs = replace(game, max_steps=60), 128  # in the lake most pairs tie
-        case MinAtar():
-            game = replace(game, max_steps=60)
-        case Atari():  # with all its lanes, so that rates are those of a longer run
-            game, workers = replace(game, max_frames=frames), found.a2c.workers
+    if isinstance(game, Atari):
+        game = replace(game, max_frames=game.frame_skip * cut.max_steps)
+    else:
+        game = replace(game, max_steps=cut.max_steps)
+    preferences = replace(
+        found.preferences,
+        initial_pairs=cut.pairs,
+        pairs_per_epoch=16,
+        capacity=2 * cut.pairs,
+        window=cut.window,
+    )
+    reward = replace(
+        found.reward, warmup_epochs=cut.warmup, epoch_every=cut.epoch_every, batch_size=cut.batch
+    )
     return replace(
         found,
         game=game,
-        run=replace(found.run, checkpoint_every=5),
-        a2c=replace(found.a2c, workers=workers),
-        preferences=replace(
-            found.preferences, initial_pairs=pairs, pairs_per_epoch=16, capacity=2 * pairs, window=50
-        ),
-        reward=replace(found.reward, warmup_epochs=2, epoch_every=3, batch_size=8),
+        run=replace(found.run, checkpoint_every=cut.checkpoint_every),
+        a2c=replace(found.a2c, workers=cut.lanes),
+        preferences=preferences,
+        reward=reward,
         pbrl=replace(found.pbrl, penalty_lanes=4),
     )
 
@@ -332,8 +356,7 @@ def tasks(
                     updates=budget.updates,
                     points=budget.points,
                     episodes=budget.episodes,
-                    reduced=budget.reduced,
-                    frames=budget.frames,
+                    cut=budget.cut,
                     device=device,
                     measure=BEDS[testbed].measure.name,
                     tensorboard=tensorboard,
@@ -570,7 +593,7 @@ def _assumptions(choice: Choice, part: Budget) -> dict[str, str]:
             f"with {part.seeds} pairs the smallest p of an exact two-sided rank test is "
             f"{2.0 ** (1 - part.seeds):g}: of one game alone nothing can be decided"
         )
-    if part.reduced or choice.testbed == "atari":
+    if part.cut is not None or choice.testbed == "atari":
         found["length"] = f"{part.purpose}"
     return found
 

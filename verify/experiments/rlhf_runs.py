@@ -53,6 +53,31 @@ WIDTH = 420
 
 
 @dataclass(frozen=True)
+class Cut:
+    """What is smaller than in a preset, besides the number of updates.
+
+    Attributes
+    ----------
+    pairs, window : int
+        Pairs at first, of which the buffer holds twice as many, and steps that they are cut from.
+    warmup, epoch_every, batch : int
+        Of the predictor: epochs of the warm-up, updates between two later ones, and pairs of a batch.
+    lanes, max_steps : int
+        Of the games.
+    checkpoint_every : int
+    """
+
+    pairs: int
+    window: int
+    warmup: int
+    epoch_every: int
+    batch: int
+    lanes: int
+    max_steps: int
+    checkpoint_every: int
+
+
+@dataclass(frozen=True)
 class Task:
     """One run.
 
@@ -61,8 +86,7 @@ class Task:
     testbed, preset, game, method : str
     seed : int
     updates, points, episodes : int
-    reduced : bool
-    frames : int
+    cut : Cut or None
     device, measure : str
     tensorboard : bool
     """
@@ -75,8 +99,7 @@ class Task:
     updates: int
     points: int
     episodes: int
-    reduced: bool
-    frames: int
+    cut: Cut | None
     device: str
     measure: str
     tensorboard: bool = False

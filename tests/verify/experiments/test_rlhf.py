@@ -312,7 +312,7 @@ def test_settings_of_the_methods() -> None:
     chosen, there = rlhf.settings(task("derived")), preset(task("derived").preset)
     assert chosen.pbrl.penalty_weight == there.pbrl.penalty_weight < 1.0
     assert chosen.pbrl.upper_weight == there.pbrl.upper_weight
-    long = rlhf.settings(task("a2c", reduced=False, updates=0))
+    long = rlhf.settings(task("a2c", cut=None, updates=0))
     expected = replace(
         given.run, method=Method.A2C, seed=2000, log_every=1000, evaluate_every=1000, episodes=2
     )
