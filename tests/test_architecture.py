@@ -29,7 +29,7 @@ LAYERS = (
 """Data moves right (down this list); imports only point left (up)."""
 
 VERIFY_LAYERS = (
-    ("verify.contract", "verify.leaves"),
+    ("verify.contract", "verify.leaves", "verify.processes"),
     ("verify.runner", "verify.collect", "verify.oracles"),
     ("verify.report", "verify.crosscheck"),
     ("verify.claims", "verify.mutants"),

@@ -4,15 +4,14 @@ import contextlib
 import math
 import os
 import signal
-import sys
 import time
 import traceback
 import warnings
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from multiprocessing import resource_tracker
 from types import FrameType
 
 from verify.contract import Check, Context, Outcome, Status, within
+from verify.processes import unordered
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -145,41 +144,11 @@ def _pool(
     checks: Mapping[int, Check], context: Context, workers: int
 ) -> Generator[tuple[int, tuple[Outcome, ...]], None, None]:
     """Perform checks in at least two other processes; what ends a process or the sending is raised."""
-    from joblib import Parallel, delayed  # type: ignore[import-untyped]  # joblib ships no types
-
-    # At once: joblib asks for tasks in another thread, while the caller strikes out what has finished.
-    tasks = [delayed(_perform)(index, check, context) for index, check in checks.items()]
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(warnings.catch_warnings())
-        warnings.simplefilter("ignore", UserWarning)  # that tasks are left when it is closed: on purpose
-        with blocked(signal.SIGINT, signal.SIGTERM):  # what is half made would not be taken down
-            parallel = stack.enter_context(
-                Parallel(workers, backend="loky", batch_size=1, return_as="generator_unordered")
-            )
-        with blocked(signal.SIGINT):  # processes that start within never see it, but this one does
-            results = stack.enter_context(contextlib.closing(parallel(tasks)))
-        yield from results
+    return unordered(_perform, ((index, check, context) for index, check in checks.items()), workers)
 
 
 def _perform(index: int, check: Check, context: Context) -> tuple[int, tuple[Outcome, ...]]:
     return index, perform(check, context)
-
-
-@contextlib.contextmanager
-def blocked(*numbers: signal.Signals) -> Iterator[None]:
-    """Put off signals until the end; processes that start within keep them blocked.
-
-    A terminal sends SIGINT to the workers too, which would each print a traceback.
-    """
-    if sys.platform == "win32":
-        yield
-        return
-    resource_tracker.ensure_running()  # before Python 3.12, starting it ends the blocking
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _error(check: Check, error: BaseException, start: float) -> Outcome:

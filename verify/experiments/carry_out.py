@@ -7,7 +7,6 @@ are the same; the result is the same as of one that was not.
 import contextlib
 import hashlib
 import json
-import signal
 import threading
 import time
 import warnings
@@ -45,9 +44,9 @@ from verify.experiments.documents import (
     stored,
 )
 from verify.experiments.findings import Finding
+from verify.processes import unordered
 from verify.report import files
 from verify.report.run import Origin
-from verify.runner import blocked
 
 Watch = Callable[[str, float, float], None]
 """Told a text, the work done so far and that of all stages known."""
@@ -232,26 +231,8 @@ def _parallel(jobs: Sequence[Job], workers: int, store: Store) -> Generator[Done
     rooms = [store.room(job.key) if job.begun is not None else None for job in ordered]
     if min(workers, len(jobs)) <= 1:
         yield from map(perform, ordered, rooms)
-        return
-    from joblib import Parallel, delayed  # type: ignore[import-untyped]  # joblib ships no types
-
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(warnings.catch_warnings())
-        warnings.simplefilter("ignore", UserWarning)  # that tasks are left when it is closed: on purpose
-        with blocked(signal.SIGINT, signal.SIGTERM):  # what is half made would not be taken down
-            parallel = stack.enter_context(
-                Parallel(
-                    workers,
-                    backend="loky",
-                    batch_size=1,
-                    pre_dispatch="all",  # less leaves workers without work
-                    return_as="generator_unordered",
-                )
-            )
-        tasks = (delayed(perform)(*pair) for pair in zip(ordered, rooms, strict=True))
-        with blocked(signal.SIGINT):  # processes that start within never see it, but this one does
-            results = stack.enter_context(contextlib.closing(parallel(tasks)))
-        yield from results
+    else:
+        yield from unordered(perform, zip(ordered, rooms, strict=True), workers)
 
 
 def carry_out(

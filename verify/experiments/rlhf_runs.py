@@ -14,9 +14,8 @@ through N pairs on average and take a companion a steps ahead::
 
 where t_update' is that of updates with an epoch, a' its companion's steps, and n, n' the pairs that the
 measured epochs went through.  If none was measured, a later epoch counts as a round of collection and
-one of the warm-up.
-Evaluations are left out.  The emulator's own share, which a GPU does not shorten, is measured by
-playing at random.
+one of the warm-up.  Evaluations are left out.  The emulator's own share, which a GPU does not shorten,
+is measured by playing at random.
 """
 
 import base64
@@ -125,15 +124,12 @@ class Rates:
         self._began = time.process_time()
         self._phase = ""
         self._spent: dict[str, list[float]] = {}
-        self._pairs = 0
 
     def __call__(self, now: "Progress", _rate: float) -> None:
         """Count a tick."""
         ended, self._began = self._began, time.process_time()
         seconds = self._began - ended
         phase, self._phase = self._phase, now.phase
-        if now.phase == "collecting":
-            self._pairs = now.done
         kind = now.phase if now.phase == phase or not phase else phase
         if now.phase == "training" and phase in {"training", ""}:
             kind = self._kind(now.done)
