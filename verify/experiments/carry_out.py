@@ -338,6 +338,7 @@ def manifest(request: Request, plan: Plan, results: Results, origin: Origin) -> 
         "source": request.experiment.source,
         "command": request.command,
         "budget": request.budget,
+        "purpose": request.experiment.budgets[request.budget],
         "seed": request.seed,
         "origin": {
             "package_version": origin.package_version,
@@ -453,7 +454,15 @@ def redraw(request: Request, plan: Plan, directory: Path) -> None:
     kept = {figure["file"] for figure in (*figures, *pictures)}
     for gone in {figure["file"] for figure in made["figures"]} - kept:
         (directory / gone).unlink(missing_ok=True)
-    contents[MANIFEST] = dumps(made | {"title": request.experiment.title, "figures": figures + pictures})
+    contents[MANIFEST] = dumps(
+        made
+        | {
+            "title": request.experiment.title,
+            "purpose": request.experiment.budgets[request.budget],
+            "assumptions": dict(plan.assumptions),
+            "figures": figures + pictures,
+        }
+    )
     for name, text in contents.items():
         files.write(directory / name, text)
 

@@ -88,6 +88,8 @@ class Budget:
         Of an evaluation.
     cut : Cut or None
         How everything else is cut down too.
+    result : bool
+        Whether its curves say anything of the methods; else they show that the pipeline works.
     """
 
     purpose: str
@@ -98,6 +100,7 @@ class Budget:
     points: int
     episodes: int
     cut: Cut | None = None
+    result: bool = True
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,7 @@ BEDS: Mapping[str, Bed] = {
                 2,
                 2,
                 ON_TABLES,
+                result=False,
             ),
             "paper": Budget(
                 "both tables, eight seeds, 300 updates, three lambda beside the preset's",
@@ -164,7 +168,7 @@ BEDS: Mapping[str, Bed] = {
         RETURN,
         {
             "smoke": Budget(
-                "a few updates, to see that all works", ("breakout",), FOUR, 2, 8, 4, 2, SMOKE
+                "a few updates, to see that all works", ("breakout",), FOUR, 2, 8, 4, 2, SMOKE, False
             ),
             "paper": Budget(
                 "a tenth of the full runs, three seeds: a pipeline check, no result",
@@ -174,6 +178,7 @@ BEDS: Mapping[str, Bed] = {
                 625,
                 10,
                 16,
+                result=False,
             ),
             "full": Budget(
                 "two games, five seeds, two million steps each",
@@ -199,6 +204,7 @@ BEDS: Mapping[str, Bed] = {
                 1,
                 1,
                 ON_ATARI,
+                result=False,
             ),
             "check": Budget(
                 "twenty thousand steps of the real game: a pipeline check, no result",
@@ -209,6 +215,7 @@ BEDS: Mapping[str, Bed] = {
                 10,
                 2,
                 CHECK,
+                result=False,
             ),
             "paper": Budget(
                 "Figure 2 at the settings of Appendix E.2, five seeds: for a machine with a GPU",
@@ -436,6 +443,8 @@ def claims(measure: str, budget: Budget) -> Iterator[Claim]:
 
 def figures(bed: Bed, budget: Budget) -> Iterator[Figure]:
     """Curves of each game, over updates and over all steps; final values over lambda."""
+    about, beside = ("", "") if budget.result else ("Pipeline check, no result. ", ", a pipeline check")
+    titles = {game: game.replace("_", " ") + beside for game in budget.games}
     colours = {method: i for i, method in enumerate(budget.methods)}
     for x, caption in (
         ("iterations", "updates of the policy"),
@@ -443,10 +452,10 @@ def figures(bed: Bed, budget: Budget) -> Iterator[Figure]:
     ):
         yield Figure(
             f"curves_{x}",
-            f"Learning curves over {caption}: means over seeds with 95 % intervals",
+            f"{about}Learning curves over {caption}: means over seeds with 95 % intervals",
             tuple(
                 Panel(
-                    game.replace("_", " "),
+                    titles[game],
                     caption,
                     bed.measure.label,
                     tuple(
@@ -468,10 +477,10 @@ def figures(bed: Bed, budget: Budget) -> Iterator[Figure]:
     if len(derived) > 1:
         yield Figure(
             "sweep_lambda",
-            "Final values of PBRL as derived against lambda, with 95 % intervals",
+            f"{about}Final values of PBRL as derived against lambda, with 95 % intervals",
             tuple(
                 Panel(
-                    game.replace("_", " "),
+                    titles[game],
                     "λ",
                     bed.measure.label,
                     (
@@ -579,7 +588,7 @@ def _assumptions(choice: Choice, part: Budget) -> dict[str, str]:
         "settings": f"the presets {BEDS[choice.testbed].presets}_*, whose fields docs/rlhf.md explains",
         "seeds": f"{part.seeds}; at each, all methods have the same task and the same first networks",
         "final value": "mean over the last fifth of a run",
-        "PBRL as derived": "the weights of the preset, which were chosen by a rule before these runs; "
+        "PBRL as derived": "the weights of the preset, of which docs/rlhf.md says how they were chosen; "
         "where lambda is named, penalty weight lambda and upper coefficient 1 / lambda",
         TOGETHER: "final values as shares of the oracle's mean in the same game, all games in one test",
     }

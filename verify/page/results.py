@@ -76,11 +76,12 @@ def experiment(material: Material, name: str) -> Markup | None:
 def _experiment(
     folder: Path, manifest: Mapping[str, Any], findings: Sequence[Mapping[str, Any]]
 ) -> Markup:
-    intro = Markup("<p>{}: {}. Budget <em>{}</em>, seed {}.{}</p>").format(
+    intro = Markup("<p>{}: {}. Seed {}, budget <em>{}</em>: {}.{}</p>").format(
         manifest["source"],
         manifest["title"],
-        manifest["budget"],
         manifest["seed"],
+        manifest["budget"],
+        prose(manifest["purpose"]),
         " This budget shows that the command works, and is too small for findings."
         if manifest["budget"] == "smoke"
         else "",

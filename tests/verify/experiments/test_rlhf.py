@@ -232,19 +232,35 @@ def test_minatar_with_pictures_and_costs(tmp_path: Path, capsys: pytest.CaptureF
     assert "data:image/png;base64," in inline(picture, "pairs")  # the page takes it
 
 
-def test_what_is_committed_follows_from_the_data() -> None:
-    root = Path(__file__).parents[3] / "docs"
-    folder = root / "results" / "rlhf" / "tabular"
+DOCS = Path(__file__).parents[3] / "docs"
+COMMITTED = sorted(path.name for path in (DOCS / "results" / "rlhf").iterdir())
+
+
+@pytest.mark.parametrize("testbed", COMMITTED)
+def test_what_is_committed_follows_from_the_data(testbed: str) -> None:
+    folder = DOCS / "results" / "rlhf" / testbed
     manifest = documents.read(folder / documents.MANIFEST)
+    assert {f["file"] for f in manifest["figures"]} == {p.name for p in folder.glob("*.svg")}
     experiment = rlhf.chosen(documents.choice(manifest))
     plan = experiment.plan(manifest["budget"], manifest["seed"])
     products = carry_out.products(plan, documents.read_data(folder))
     for name, text in products.items():
         assert (folder / name).read_text(encoding="utf-8") == text, name
-    page = (root / "rlhf.md").read_text(encoding="utf-8")
+    page = (DOCS / "rlhf.md").read_text(encoding="utf-8")
     assert manifest["command"] in page
-    shown = page.partition("<!-- tabular -->")[2].partition("<!-- end of tabular -->")[0]
+    shown = page.partition(f"<!-- {testbed} -->")[2].partition(f"<!-- end of {testbed} -->")[0]
     assert shown.strip() == products[documents.TABLES].strip()
+
+
+@pytest.mark.parametrize(
+    ("testbed", "budget"), [(t, b) for t, bed in rlhf.BEDS.items() for b in bed.budgets]
+)
+def test_curves_that_are_no_result_say_so(testbed: str, budget: str) -> None:
+    work = rlhf.BEDS[testbed].budgets[budget]
+    assert work.result == (work.cut is None and "no result" not in work.purpose)
+    for figure in rlhf.figures(rlhf.BEDS[testbed], work):
+        assert ("Pipeline check, no result" in figure.caption) != work.result
+        assert all(("a pipeline check" in panel.title) != work.result for panel in figure.panels)
 
 
 # What is refused.

@@ -101,6 +101,7 @@ def write_experiment(folder: Path) -> None:
         "source": "Section 6",
         "command": "python -m verify reproduce games",
         "budget": "smoke",
+        "purpose": "a few of them, to see that all works",
         "seed": 3,
         "assumptions": {"gamma": "0.9"},
         "figures": [{"file": "figure.svg", "caption": "What lambda does"}],
@@ -119,6 +120,7 @@ def test_experiments(tmp_path: Path, place: str) -> None:
     html5lib.HTMLParser(strict=True).parseFragment(found)
     for words in (
         "python -m verify reproduce games",
+        "<em>smoke</em>: a few of them, to see that all works.",
         "too small for findings",
         "+0.25 [0.12, 0.5]",
         "−20.0% [−45.0, −7.5]",
