@@ -5,14 +5,17 @@ are timed in the same run, each run after the other: one contraction of the tran
 use of it, one factorisation per policy, one product of the tensor with the value vectors.  Automatic
 differentiation in PyTorch computes the same gradients from the same arrays, and its result is held
 to the closed form's.  Peak memory (on Linux) is that of a process of its own, above what it holds
-once the problem is in memory.
+once the problem is in memory.  All is measured on one core and on all of them: PyTorch divides a
+batch of small products among the cores, NumPy does not.
 """
 
 import argparse
 import multiprocessing
+import os
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -160,8 +163,14 @@ def parts(name: str, arrays: Arguments, given: Arguments) -> dict[str, Callable[
     }
 
 
+PAUSE = 0.1
+"""Seconds before a run is timed: idle threads of NumPy's, SciPy's and PyTorch's own pools spin for some
+30 ms after their last work, and would take a processor from the next library's."""
+
+
 def seconds(work: Callable[[], object]) -> float:
     """Time of one run."""
+    time.sleep(PAUSE)
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
@@ -204,56 +213,75 @@ def peak_megabytes(folder: str, name: str, automatic: bool) -> float:
     return peak
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--states", type=int, default=1000)
-    parser.add_argument("--repeats", type=int, default=9)
-    options = parser.parse_args()
-    game = random_stackelberg(np.random.default_rng(0), n_states=options.states)
+Row = tuple[str, list[float], list[float]]
+"""A penalty, its medians of time and ratio, and the two peaks of memory."""
+
+
+def measured(states: int, repeats: int) -> list[Row]:
+    """Every penalty by every way, with as many threads as this process may use."""
+    game = random_stackelberg(np.random.default_rng(0), n_states=states)
     arrays = {
         "P_sabt": game.P_sabt.copy(),
         "r_sab": game.r_follower_sab.copy(),
         "rho_s": game.rho_s.copy(),
     }
-    given = arguments(options.states)
+    given = arguments(states)
     stackelberg, zero_sum = problems(arrays)
-    table = Table(title=f"Penalties with all gradients, |S| = {options.states}, 5 x 5 actions (medians)")
-    for column in (
-        "penalty",
-        "parts ms",
-        "closed form ms",
-        "/ parts",
-        "autodiff ms",
-        "autodiff / closed",
-    ):
-        table.add_column(column, justify="left" if column == "penalty" else "right")
-    table.add_column("closed MiB", justify="right")
-    table.add_column("autodiff MiB", justify="right")
+    rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
         for key, array in arrays.items():
             np.save(Path(folder) / f"{key}.npy", array)
         for name in ("value", "Bellman", "Nikaido-Isoda"):
             compare(closed(name, stackelberg, zero_sum, given), differentiated(name, arrays, given))
             alone = parts(name, arrays, given)
-            rows = []
-            for _ in range(options.repeats):
+            found = []
+            for _ in range(repeats):
                 unavoidable = sum(seconds(part) for part in alone.values())
                 own = seconds(partial(closed, name, stackelberg, zero_sum, given))
                 theirs = seconds(partial(differentiated, name, arrays, given))
-                rows.append((unavoidable, own, own / unavoidable, theirs, theirs / own))
-            times = [median(column) for column in zip(*rows, strict=True)]
+                found.append((unavoidable, own, own / unavoidable, theirs, theirs / own))
             memory = [peak_megabytes(folder, name, automatic) for automatic in (False, True)]
+            rows.append((name, [median(column) for column in zip(*found, strict=True)], memory))
+    return rows
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--states", type=int, default=1000)
+    parser.add_argument("--repeats", type=int, default=9)
+    options = parser.parse_args()
+    table = Table(title=f"Penalties with all gradients, |S| = {options.states}, 5 x 5 actions (medians)")
+    for column in (
+        "cores",
+        "penalty",
+        "parts ms",
+        "closed form ms",
+        "/ parts",
+        "autodiff ms",
+        "autodiff / closed",
+        "closed MiB",
+        "autodiff MiB",
+    ):
+        table.add_column(column, justify="left" if column == "penalty" else "right")
+    for cores in sorted({1, len(os.sched_getaffinity(0))}):
+        # The libraries read it once, when they are imported: so a process of its own.
+        os.environ["OMP_NUM_THREADS"] = str(cores)
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            rows = pool.submit(measured, options.states, options.repeats).result()
+        for name, (alone, own, to_parts, theirs, to_own), memory in rows:
             table.add_row(
+                str(cores),
                 name,
-                f"{times[0] * 1e3:.1f}",
-                f"{times[1] * 1e3:.1f}",
-                f"{times[2]:.2f}",
-                f"{times[3] * 1e3:.1f}",
-                f"{times[4]:.2f}",
+                f"{alone * 1e3:.1f}",
+                f"{own * 1e3:.1f}",
+                f"{to_parts:.2f}",
+                f"{theirs * 1e3:.1f}",
+                f"{to_own:.2f}",
                 *(f"{megabytes:.0f}" for megabytes in memory),
             )
-    Console(width=120).print(table)
+        table.add_section()
+    Console(width=125).print(table)
 
 
 def compare(found: Evaluated, automatic: Gradients) -> None:
