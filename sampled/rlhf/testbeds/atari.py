@@ -2,8 +2,9 @@
 
 A step repeats an action for some frames; its frame is the larger of the last two screens in each pixel,
 grey, averaged down to 84 x 84.  Rewards are the sums of the game's own: neither clipped nor scaled.
-Each copy is an emulator of its own in this process, whose state, generator included, can be taken and
-put back.
+In each frame the last action is repeated with a probability, as by the emulator itself, whose states do
+not hold that action: so it is done here.  Each copy is an emulator of its own in this process, whose
+state, generators included, can be taken and put back.
 
 Needs ``ale-py`` and ``opencv-python-headless``, whose wheels carry the ROMs: ``pip install
 "pbrl[rlhf]"``.
@@ -21,6 +22,9 @@ from sampled.rlhf.settings import Atari
 from sampled.rlhf.testbeds.contract import Copies, Testbed
 
 Bytes = npt.NDArray[np.uint8]
+
+NO_OP, FIRE = 0, 1
+"""Codes of the emulator's actions."""
 
 
 def _modules() -> tuple[Any, Any]:
@@ -60,12 +64,13 @@ class AtariCopy:
         self._ale_py.ALEInterface.setLoggerMode(self._ale_py.LoggerMode.Error)
         self._ale = self._ale_py.ALEInterface()
         self._ale.setInt("random_seed", seed % (1 << 31))
-        self._ale.setFloat("repeat_action_probability", s.sticky)
+        self._ale.setFloat("repeat_action_probability", 0.0)  # see _act
         self._ale.setInt("max_num_frames_per_episode", s.max_frames)
         self._ale.loadROM(self._rom)
         every = self._ale.getLegalActionSet() if s.full_actions else self._ale.getMinimalActionSet()
-        self.actions = list(every)
-        self._no_ops = np.random.default_rng(seed)
+        self.actions = [int(action.value) for action in every]
+        self._generator = np.random.default_rng(seed)
+        self._last = NO_OP
         height, width = self._ale.getScreenDims()
         self._screens = np.zeros((2, height, width), dtype=np.uint8)
         self._lives = 0
@@ -80,28 +85,38 @@ class AtariCopy:
         if self._ale is None:
             self._begin(0)
         if not (s.life_ends_episode and self._lives > 0 and not self._ale.game_over()):
-            self._ale.reset_game()
-            idle = int(self._no_ops.integers(s.no_ops + 1)) if s.no_ops else 0
+            self._anew()
+            idle = int(self._generator.integers(s.no_ops + 1)) if s.no_ops else 0
             for _ in range(idle):
-                self._act(0)
-        if s.fire_reset and 1 in [int(action.value) for action in self.actions]:
-            self._act(1)
+                self._prepare(NO_OP)
+        if s.fire_reset and FIRE in self.actions:
+            self._prepare(FIRE)
         self._lives = self._ale.lives()
         self._ale.getScreenGrayscale(self._screens[1])
         self._screens[0] = self._screens[1]
         return self._frame()
 
-    def _act(self, code: int) -> None:
-        self._ale.act(code)
+    def _anew(self) -> None:
+        self._ale.reset_game()
+        self._last = NO_OP
+
+    def _prepare(self, code: int) -> None:
+        self._act(code)
         if self._ale.game_over():
-            self._ale.reset_game()
+            self._anew()
+
+    def _act(self, code: int) -> int:
+        """Act for a frame, or repeat what was done in the last one; the reward."""
+        if self._generator.random() >= self._settings.sticky:
+            self._last = code
+        return int(self._ale.act(self._last))
 
     def step(self, action: int) -> tuple[Bytes, float, bool, bool]:
         """Repeat an action, and look at the last two screens."""
         s, ale = self._settings, self._ale
         code, reward = self.actions[action], 0
         for i in range(s.frame_skip):
-            reward += ale.act(code)
+            reward += self._act(code)
             if i >= s.frame_skip - 2:
                 ale.getScreenGrayscale(self._screens[s.frame_skip - 1 - i])
             if ale.game_over():
@@ -121,13 +136,14 @@ class AtariCopy:
         return small[None]
 
     def snapshot(self) -> Snapshot:
-        """Emulator with its generator, screens and lives."""
+        """Emulator and generators, screens, lives and the last action."""
         state = self._ale.cloneState(include_rng=True).serialize()
         return {
             "emulator": torch.frombuffer(bytearray(state), dtype=torch.uint8),
             "screens": torch.from_numpy(self._screens.copy()),
             "lives": int(self._lives),
-            "generator": self._no_ops.bit_generator.state,
+            "last_action": self._last,
+            "generator": self._generator.bit_generator.state,
         }
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -137,8 +153,8 @@ class AtariCopy:
         state = self._ale_py.ALEState(snapshot["emulator"].numpy().tobytes())
         self._ale.restoreState(state)
         self._screens = snapshot["screens"].numpy().copy()
-        self._lives = snapshot["lives"]
-        self._no_ops.bit_generator.state = snapshot["generator"]
+        self._lives, self._last = snapshot["lives"], snapshot["last_action"]
+        self._generator.bit_generator.state = snapshot["generator"]
 
 
 def testbed(settings: Atari) -> Testbed:

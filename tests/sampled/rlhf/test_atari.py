@@ -1,4 +1,7 @@
-"""The whole pipeline on the real games, from warm-up to evaluation, with little of everything."""
+"""The whole pipeline on the real games, from warm-up to evaluation, with little of everything.
+
+It is stopped in each phase, and goes on to the same bits.
+"""
 
 import json
 from dataclasses import replace
@@ -10,6 +13,7 @@ import torch
 from sampled.rlhf import records
 from sampled.rlhf.run import run
 from sampled.rlhf.settings import Atari, Method, Settings, Ties, as_derived, as_printed, preset
+from tests.sampled.rlhf.test_experiment import same
 
 WINDOW = {"seaquest": 90, "ms_pacman": 90, "beam_rider": 30}
 """Long enough for some pair to be decided under the untrained policy."""
@@ -43,10 +47,16 @@ def test_the_pipeline(game: str, method: str, tmp_path: Path) -> None:
         settings = as_printed(settings)
     else:
         settings = replace(settings, run=replace(settings.run, method=Method(method)))
-    stopped = run(settings, tmp_path, stopping=lambda: True)
-    assert not stopped.finished
+    whole = run(settings, tmp_path / "whole")
+    for ticks in (1, 4, 2) if whole.learned else (1, 2):
+        answers = iter([False] * (ticks - 1) + [True])
+        stopped = run(settings, tmp_path, stopping=answers.__next__)
+        assert not stopped.finished
     finished = run(settings, tmp_path)
     assert finished.finished
+    same(finished.snapshot(), whole.snapshot())
+    metrics = [(folder / records.METRICS).read_bytes() for folder in (tmp_path, tmp_path / "whole")]
+    assert metrics[0] == metrics[1]
     lines = [json.loads(line) for line in (tmp_path / records.METRICS).read_text().splitlines()]
     assert len(lines[-1]["returns"]) == 2
     assert lines[-1]["steps"] == 5 * 2 * 5

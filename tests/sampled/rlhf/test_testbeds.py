@@ -14,6 +14,7 @@ from sampled.rlhf.settings import Atari, MinAtar, Tabular
 from sampled.rlhf.testbeds import atari, minatar, tabular
 from sampled.rlhf.testbeds.contract import Copies, plain, unplain
 from tests.sampled.rlhf.games import zeros
+from tests.sampled.statistics import LEVEL, binomial_p_value
 
 CPU = torch.device("cpu")
 
@@ -191,9 +192,63 @@ def test_the_defaults_that_differ() -> None:
     copy, every = atari.AtariCopy(settings), atari.AtariCopy(Atari(full_actions=True))
     for some in (copy, every):
         some.seed(0)
-    assert copy._ale.getFloat("repeat_action_probability") == 0.25
+    assert copy._ale.getFloat("repeat_action_probability") == 0.0  # the copy itself repeats actions
     assert copy._ale.getInt("max_num_frames_per_episode") == 108_000
     assert len(every.actions) == 18
+
+
+class Heard:
+    """An emulator, and the actions that it was given."""
+
+    def __init__(self, ale: Any) -> None:
+        self._ale = ale
+        self.codes: list[int] = []
+
+    def act(self, code: int) -> int:
+        self.codes.append(code)
+        return int(self._ale.act(code))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ale, name)
+
+
+def test_the_last_action_sticks_frame_by_frame() -> None:
+    """What is repeated is what was done, not what was asked for; an episode begins with none."""
+    copy = atari.AtariCopy(Atari(no_ops=0, max_frames=4000))
+    copy.seed(3)
+    copy.reset()
+    heard = copy._ale = Heard(copy._ale)
+    last, stuck, told = 0, 0, 0
+    for (some,) in actions(len(copy.actions), 1, 1200):
+        heard.codes.clear()
+        asked = copy.actions[some]
+        _, _, terminated, truncated = copy.step(int(some))
+        for code in heard.codes:
+            assert code in {asked, last}
+            if asked != last:
+                told, stuck = told + 1, stuck + (code == last)
+            last = code
+        if terminated or truncated:
+            copy.reset()
+            last = 0
+    assert told > 1200
+    assert binomial_p_value(stuck, told, 0.25) > LEVEL
+
+
+@pytest.mark.parametrize("game", GAMES)
+def test_sticky_actions_go_on_from_every_snapshot(game: str) -> None:
+    """Once the game obeys: the memory of both emulators is the same after each step."""
+    first, second = (atari.AtariCopy(Atari(game=game)) for _ in range(2))
+    for seed, copy in enumerate((first, second)):
+        copy.seed(seed)
+        copy.reset()
+    for k, (some,) in enumerate(actions(len(first.actions), 1, 250)):
+        second.restore(first.snapshot())
+        one, other = first.step(int(some)), second.step(int(some))
+        np.testing.assert_array_equal(one[0], other[0])
+        assert one[1:] == other[1:]
+        np.testing.assert_array_equal(first._ale.getRAM(), second._ale.getRAM(), err_msg=f"step {k}")
+        second.step((int(some) + 1) % len(first.actions))  # its last action is another one
 
 
 @pytest.mark.parametrize("game", GAMES)
