@@ -14,8 +14,9 @@ through N pairs on average and take a companion a steps ahead::
 
 where t_update' is that of updates with an epoch, a' its companion's steps, and n, n' the pairs that the
 measured epochs went through.  If none was measured, a later epoch counts as a round of collection and
-one of the warm-up.  Evaluations are left out.  The emulator's own share, which a GPU does not shorten,
-is measured by playing at random.
+one of the warm-up.  Evaluations are left out, and the first piece of work whenever a run begins or goes
+on, in which games and libraries are loaded.  The emulator's own share, which a GPU does not shorten, is
+measured by playing at random.
 """
 
 import base64
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from sampled.rlhf.settings import Settings, Tabular
 
 RATES, COMPARED = "rates.jsonl", "compared.json"
+START = "start"
+"""The kind of the first piece of work of a call, with all that is loaded for it."""
 SHOWN, COLUMNS = 4, 6
 """Pairs that are shown, and frames of each segment."""
 WIDTH = 420
@@ -130,12 +133,10 @@ class Rates:
         ended, self._began = self._began, time.process_time()
         seconds = self._began - ended
         phase, self._phase = self._phase, now.phase
-        kind = now.phase if now.phase == phase or not phase else phase
-        if now.phase == "training" and phase in {"training", ""}:
+        kind = phase or START
+        if phase == now.phase == "training":
             kind = self._kind(now.done)
-        spent = self._spent.setdefault(kind, [0.0, 0.0])
-        spent[0] += 1
-        spent[1] += seconds
+        self.add(kind, 1, seconds)
         if now.phase != phase:
             self.write()
 
