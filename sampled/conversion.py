@@ -123,7 +123,7 @@ def tensors(
         If the problem is of another kind, has more batch axes, or has a part without a counterpart, or
         there is no such device or dtype.
     """
-    place = _Place(_device(device), _dtype(dtype), sampler, _problems(problem))
+    place = _Place(usable_device(device), _dtype(dtype), sampler, _problems(problem))
     match problem:
         case mdp.Mdp() | games.ZeroSumGame():
             return place.task(problem)
@@ -159,7 +159,7 @@ def domain(
         If the problem has no x, or its domain has no counterpart, or there is no such device or dtype.
     """
     given: Any = getattr(problem, "domain", None)
-    device, dtype = _device(device), _dtype(dtype)
+    device, dtype = usable_device(device), _dtype(dtype)
 
     def tensor(array: Array) -> Tensor:
         return torch.tensor(array, dtype=dtype, device=device)
@@ -176,7 +176,14 @@ def domain(
     raise _no_counterpart("domain", given)
 
 
-def _device(device: torch.device | str) -> torch.device:
+def usable_device(device: torch.device | str) -> torch.device:
+    """Return a device that this PyTorch can put tensors on.
+
+    Raises
+    ------
+    InputError
+        If it has none of this name.
+    """
     try:
         return torch.empty(0, device=device).device
     except (RuntimeError, AssertionError, TypeError) as error:

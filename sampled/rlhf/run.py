@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from sampled.conversion import usable_device
 from sampled.errors import InputError
 from sampled.rlhf import records
 from sampled.rlhf.experiment import Experiment, Progress
@@ -77,10 +78,10 @@ def run(
     Raises
     ------
     InputError
-        If something is not installed, the checkpoint is of another configuration or device, or the
-        preferences cannot teach anything.  What was written stays.
+        If something is not installed, there is no such device, the checkpoint is of another
+        configuration or device, or the preferences cannot teach anything.  What was written stays.
     """
-    device = torch.device(device)
+    device = usable_device(device)
     path = folder / records.CHECKPOINT
     state = records.load(path, settings, device) if path.exists() else None
     experiment = Experiment(settings, device=device)

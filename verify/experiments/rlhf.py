@@ -375,8 +375,11 @@ def _refused() -> Series:
 
 
 def _jobs(choice: Choice, budget: Budget, seed: int, _data: Data) -> tuple[Job, ...]:
+    from sampled.conversion import usable_device
+
     listed = []
     device = choice.device or "cpu"
+    usable_device(device)  # here, not in the plan: results may be drawn where there is none
     for task in tasks(choice.testbed, budget, seed, device, tensorboard=choice.tensorboard):
         chosen = settings(task)
         weight = float(chosen.run.updates * chosen.a2c.workers * chosen.a2c.steps)
