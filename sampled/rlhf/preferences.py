@@ -162,23 +162,25 @@ def places(track: Track, settings: Preferences, generator: torch.Generator) -> T
     before_nh = torch.cat((torch.zeros_like(ends_nh[:, :1]), ends_nh), 1)
     inside_nh = before_nh[:, length - 1 : length - 1 + free] == before_nh[:, :free]
     count_n = inside_nh.sum(1)
-    if int(count_n.min()) == 0:
-        longest = _longest(track)
+    none_n = count_n == 0
+    if none_n.any():
+        longest = max(_longest(over_h) for over_h in track.over_nh[none_n].tolist())
         raise InputError(
-            f"no segment of {length} steps lies within an episode of some lane in a window of "
-            f"{track.steps} steps; the longest run of steps in one episode was {longest}: shorten "
-            "preferences.segment_length, widen preferences.window, or use boundary 'across' or 'padded'"
+            f"no segment of {length} steps lies within an episode of {int(none_n.sum())} of {lanes} "
+            f"lanes in a window of {track.steps} steps; the longest run of steps in one episode was "
+            f"{longest} there: shorten preferences.segment_length, widen preferences.window, or use "
+            "boundary 'across' or 'padded'"
         )
     rank_n = (u_n * count_n).to(torch.int64)
     return ((torch.cumsum(inside_nh.to(torch.int64), 1) <= rank_n[:, None]).sum(1)).to(torch.int64)
 
 
-def _longest(track: Track) -> int:
+def _longest(over_h: list[bool]) -> int:
+    """Steps of the longest episode in a lane, or of what is seen of it."""
     longest = run = 0
-    for over in torch.cat((track.over_nh, torch.ones_like(track.over_nh[:, :1])), 1).flatten().tolist():
+    for over in over_h:
         run += 1
-        if over:
-            longest, run = max(longest, min(run, track.steps)), 0
+        longest, run = max(longest, run), 0 if over else run
     return longest
 
 

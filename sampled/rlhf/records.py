@@ -76,8 +76,10 @@ def _finite(value: Any) -> Any:
 
 
 def save(path: Path, snapshot: Snapshot) -> None:
-    """Write a checkpoint, all or nothing."""
+    """Write a checkpoint, all or nothing; what killed runs had begun to write is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    for begun in path.parent.glob(f"{path.name}.*.part"):
+        begun.unlink(missing_ok=True)
     beside = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         with beside.open("wb") as file:
@@ -99,17 +101,7 @@ def load(path: Path, settings: Settings, device: torch.device) -> Snapshot:
         If the file cannot be read or is none of this program's, or the settings differ in more than
         :data:`MAY_DIFFER`.
     """
-    try:
-        snapshot = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from None
-    except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
-            f"{path} is no checkpoint that can be loaded without executing code: {reason}"
-        ) from None
-    if not isinstance(snapshot, dict) or "settings" not in snapshot:
-        raise InputError(f"{path} is no checkpoint of an RLHF run: it names no settings")
+    snapshot = _read(path)
     then, now = _flat(snapshot["settings"]), _flat(settings.as_dict())
     differ = sorted(
         name for name in then | now if then.get(name) != now.get(name) and name not in MAY_DIFFER
@@ -130,6 +122,21 @@ def load(path: Path, settings: Settings, device: torch.device) -> Snapshot:
     return snapshot
 
 
+def _read(path: Path) -> Snapshot:
+    try:
+        snapshot = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            f"{path} is no checkpoint that can be loaded without executing code: {reason}"
+        ) from None
+    if not isinstance(snapshot, dict) or "settings" not in snapshot:
+        raise InputError(f"{path} is no checkpoint of an RLHF run: it names no settings")
+    return snapshot
+
+
 def settings_of(path: Path) -> Settings:
     """Return the settings in a checkpoint.
 
@@ -138,10 +145,7 @@ def settings_of(path: Path) -> Settings:
     InputError
         As :func:`load`.
     """
-    try:
-        return from_dict(torch.load(path, map_location="cpu", weights_only=True)["settings"])
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+    return from_dict(_read(path)["settings"])
 
 
 def _flat(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

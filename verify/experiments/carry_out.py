@@ -177,6 +177,7 @@ class Store:
             return None
         document = read(path)
         self._own(path, document)
+        self._tidy(key)  # a kill may have left them
         return Done(read_series(document["series"]), float(document["cpu_seconds"]))
 
     def _own(self, path: Path, document: Mapping[str, Any]) -> None:
@@ -195,8 +196,12 @@ class Store:
             "series": dump_series(done.series),
         }
         files.write(self.path(done.series.key), json.dumps(document))
-        for room in self.rooms([done.series.key]).values():
-            for checkpoint in room.glob("*.pt"):
+        self._tidy(done.series.key)
+
+    def _tidy(self, key: str) -> None:
+        """Remove a finished job's checkpoints, and those that were begun."""
+        for room in self.rooms([key]).values():
+            for checkpoint in (*room.glob("*.pt"), *room.glob("*.pt.*.part")):
                 checkpoint.unlink()
 
 

@@ -655,6 +655,8 @@ def test_a_broken_checkpoint(tmp_path: Path) -> None:
     (tmp_path / records.CHECKPOINT).write_bytes(b"nothing")
     with pytest.raises(InputError, match="is no checkpoint"):
         run(settings, tmp_path)
+    with pytest.raises(InputError, match="is no checkpoint"):
+        records.settings_of(tmp_path / records.CHECKPOINT)
     torch.save([1, 2], tmp_path / records.CHECKPOINT)
     with pytest.raises(InputError, match="it names no settings"):
         run(settings, tmp_path)
@@ -670,6 +672,7 @@ def test_metrics_that_are_shorter_than_the_checkpoint_knows(tmp_path: Path) -> N
 
 def test_a_checkpoint_is_written_all_or_nothing(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
+    (tmp_path / "checkpoint.pt.17.part").write_bytes(b"of a run that was killed")
     records.save(path, {"a": torch.ones(2)})
     with pytest.raises(Exception, match="pickle"):
         records.save(path, {"a": lambda: None})

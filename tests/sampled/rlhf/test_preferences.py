@@ -162,12 +162,15 @@ def test_segments_within_an_episode_have_no_end_inside(
 
 
 def test_a_segment_longer_than_every_episode() -> None:
-    with pytest.raises(InputError, match=r"the longest run of steps in one episode was 4: shorten"):
-        places(
-            track_of([[3, 4]], 9),
-            replace(RETURN, segment_length=5, boundary=Boundary.WITHIN),
-            generator(),
-        )
+    """The longest run is that of the lanes that have none, also where the window ends before it does."""
+    within = replace(RETURN, segment_length=5, boundary=Boundary.WITHIN)
+    for lengths, steps, sentence in (
+        ([[3, 4]], 9, "of 1 of 1 lanes .* was 4 there: shorten"),
+        ([[3, 9]], 7, "of 1 of 1 lanes .* was 4 there: shorten"),
+        ([[9], [4, 3], [2]], 8, "of 2 of 3 lanes .* was 4 there: shorten"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            places(track_of(lengths, steps), within, generator())
 
 
 def test_padding_counts_nothing() -> None:

@@ -1,15 +1,17 @@
-"""Which kind of work the processor time of a run is counted as."""
+"""What a run leaves in its directory: rates by kind of work, and no checkpoint once it has finished."""
 
 import json
 import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sampled.rlhf.experiment import Progress
 from sampled.rlhf.settings import preset
-from verify.experiments import rlhf_runs
+from verify.experiments import carry_out, rlhf_runs
+from verify.experiments.contract import Series
 
 
 def test_the_first_piece_of_work_is_none_of_the_rates(
@@ -48,3 +50,18 @@ def test_the_first_piece_of_work_is_none_of_the_rates(
         "epoch": [1, 5.0],
         "evaluated update": [1, 6.0],
     }
+
+
+def test_a_finished_run_keeps_no_checkpoint(tmp_path: Path) -> None:
+    """Also where it was killed while one was written, or before the last one was removed."""
+    store = carry_out.Store(tmp_path, {})
+    series = Series("g/sampled/m/0", {}, (0,), (1,), (5,), {"v": np.zeros((1, 1))})
+    room = store.room(series.key)
+    for again in (False, True):
+        for name in ("checkpoint.pt", "checkpoint.pt.17.part", "metrics.jsonl"):
+            (room / name).write_text("")
+        if again:
+            assert store.get(series.key) is not None
+        else:
+            store.put(carry_out.Done(series, 1.0))
+        assert {path.name for path in room.iterdir()} == {"metrics.jsonl", "stamp.json"}
