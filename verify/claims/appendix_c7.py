@@ -90,19 +90,21 @@ def margin(case: Case, promised: float) -> Margin:
     return Margin(float(lhs), promised, float(tolerance), f"{name}, T = {T}")
 
 
-def alternating(T: int) -> Case:
-    """The instance that attains the bound."""
+def alternating(T: int, tau: float) -> Case:
+    """The instances that attain the bound."""
     reward = LinearReward(
         np.array([[[1.0, -1.0]]]), np.zeros((1, 2)), Box(np.array([-0.1]), np.array([0.1]))
     )
     kernel = FixedKernel(np.ones((1, 2, 1)))
-    family = MdpFamily(reward, kernel, 0.0, np.ones(1), 1.0, Quadratic())
-    return "alternating start", family, np.zeros(1), np.array([[0.25, -0.25]]), 0.5, T
+    family = MdpFamily(reward, kernel, 0.0, np.ones(1), tau, Quadratic())
+    name = f"alternating start, tau = {tau:g}"
+    return name, family, np.zeros(1), np.array([[0.25, -0.25]]), 0.5, T
 
 
 def cases(context: Context) -> Iterator[Case]:
-    """The tight one, and small MDPs with rewards and transitions that depend on x."""
-    yield alternating(5)
+    """The tight ones, and small MDPs with rewards and transitions that depend on x."""
+    for tau in (1.0, 4.0):
+        yield alternating(5, tau)
     generator = generator_of(context, "appendix_c7")
     for i in range(DRAWS[context.level] // 2):
         mdp = corner(generator).mdp if i % 2 else general_mdp(generator, regularizer=Quadratic())

@@ -223,10 +223,33 @@ def alternating(n_states: int, n_actions: int) -> tuple[str, Mdp, Array, float]:
     return f"alternating start, A = {n_actions}", mdp, signs / (2.0 * n_actions), 0.7
 
 
+def entropic() -> tuple[str, Mdp, Array, float]:
+    """One state, gamma = 0 and an entropy at tau = 0.1: the best policy is far from that at tau = 1."""
+    P_sat, r_sa = np.ones((1, 2, 1)), np.array([[0.25, 0.0]])
+    mdp = Mdp(P_sat, r_sa, 0.0, np.ones(1), 0.1, NegativeEntropy())
+    return "entropy, tau = 0.1", mdp, np.array([[0.25, -0.25]]), 10.0
+
+
+def chained() -> tuple[str, Mdp, Array, float]:
+    """A chain with a large reward at its right end, as for policy iteration.
+
+    Going left earns a little, and each update turns one more state to the right.
+    """
+    n_states = 6
+    P_sat, r_sa = np.zeros((n_states, 2, n_states)), np.zeros((n_states, 2))
+    for s in range(n_states):
+        P_sat[s, 0, max(s - 1, 0)] = P_sat[s, 1, min(s + 1, n_states - 1)] = 1.0
+    r_sa[:, 0], r_sa[-1, 1] = 0.05, 1.0
+    mdp = Mdp(P_sat, r_sa, 0.9, np.full(n_states, 1.0 / n_states), 0.01, Quadratic())
+    return "chain, from the left", mdp, np.tile([1.0, -1.0], (n_states, 1)), 1e4
+
+
 def distances(context: Context) -> Iterator[tuple[str, Mdp, Array, float]]:
-    """Starts where the bound is attained, and random ones."""
+    """Starts where the bound is attained, an entropy, a chain, and random ones."""
     yield alternating(1, 2)
     yield alternating(3, 4)
+    yield entropic()
+    yield chained()
     yield from starts(context)
 
 

@@ -45,6 +45,7 @@ from verify.claims.trials.gaming import (
     game_pairs,
     one_state_game,
     pennies,
+    pennies_in_states,
     responses,
 )
 from verify.claims.trials.instances import DRAWS, generator_of
@@ -64,6 +65,7 @@ def trials(context: Context) -> Iterator[Margin]:
     """The best responses, and the constant on families and on games of one state."""
     for reach in (0.1, 0.01):
         yield exactly(contrary(reach))
+    yield responses(pennies_in_states(2))
     generator = generator_of(context, "lemma_15 one state")
     for _ in range(DRAWS[context.level]):
         yield exactly(one_state_game(2.0 * generator.standard_normal(11)))
@@ -77,6 +79,7 @@ def responses_with(states: float, modulus: float) -> Trials:
     """The inequality for best responses with another power of |S| or another modulus."""
 
     def faulty(context: Context) -> Iterator[Margin]:
+        yield responses(pennies_in_states(2), states, modulus)
         for pair in game_pairs(context, "lemma_15"):
             yield responses(pair, states, modulus)
 

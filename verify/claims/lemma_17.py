@@ -40,7 +40,14 @@ from verify.claims import exact
 from verify.claims.contract import Claim, Fault, Form, Margin, Proof, Refutation
 from verify.claims.exact import dominance, facts, smoothness
 from verify.claims.trials.instances import adversary
-from verify.claims.trials.lipschitz import OneStatePair, Pair, one_state, pairs, steered
+from verify.claims.trials.lipschitz import (
+    OneStatePair,
+    Pair,
+    one_state,
+    pairs,
+    steered,
+    steered_states,
+)
 from verify.contract import Context
 
 
@@ -60,8 +67,9 @@ def locally(pair: Pair) -> Margin:
 
 
 def moving(context: Context) -> Iterator[Pair]:
-    """Pairs with a move of x."""
-    return (pair for pair in pairs(context, "lemma_17") if pair.x_apart > 0.0)
+    """Pairs with a move of x: in two states at once, where the constant is attained, and random ones."""
+    yield steered_states(1.0, 2)
+    yield from (pair for pair in pairs(context, "lemma_17") if pair.x_apart > 0.0)
 
 
 def trials(context: Context) -> Iterator[Margin]:

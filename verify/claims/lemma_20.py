@@ -138,15 +138,16 @@ def swapping(gamma: float) -> tuple[MdpFamily, ParameterPair]:
     return family, ParameterPair(*(Derivatives(mdp, policies, np.array([y])) for y in ys))
 
 
-def curved(reach: float) -> tuple[MdpFamily, ParameterPair]:
-    """Transitions that depend on x, and one policy: only L_vx counts."""
+def curved(reach: float, lift: float = 0.0) -> tuple[MdpFamily, ParameterPair]:
+    """Transitions that depend on x, and one policy: only L_vx counts, and no constant in all rewards."""
     (mdp, _), box = swap(0.5), Box(np.full(1, -reach), np.full(1, reach))
-    reward = LinearReward(np.zeros((1, 2, 2)), mdp.r_sa, box)
+    reward = LinearReward(np.zeros((1, 2, 2)), mdp.r_sa + lift, box)
     tilt = np.broadcast_to(np.array([1.0, -1.0]), (1, 2, 2, 2))
     kernel = SoftmaxKernel(np.zeros((2, 2, 2)), tilt, box)
     family = MdpFamily(reward, kernel, mdp.gamma, mdp.rho_s, 0.0, Quadratic())
     policies = Segment(STAY, STAY, "one policy")
-    return family, ParameterPair(*(Derivatives(mdp, policies, np.zeros(1)) for _ in range(2)))
+    lifted = replace(mdp, r_sa=mdp.r_sa + lift)
+    return family, ParameterPair(*(Derivatives(lifted, policies, np.zeros(1)) for _ in range(2)))
 
 
 def trials_with(change: Change, factor: float = 1.0) -> Trials:
@@ -160,8 +161,9 @@ def trials_with(change: Change, factor: float = 1.0) -> Trials:
         for gamma in (0.3, 0.9):
             family, pair = swapping(gamma)
             yield margin(family, np.zeros(1), np.zeros(1), pair, change, factor)
-        family, pair = curved(1.0)
-        yield margin(family, np.array([1.0]), np.zeros(1), pair, change, factor)
+        for lift in (0.0, 100.0):
+            family, pair = curved(1.0, lift)
+            yield margin(family, np.array([1.0]), np.zeros(1), pair, change, factor)
         generator = generator_of(context, "lemma_20 families")
         for i, drawn in enumerate(parameter_pairs(context, "lemma_20")):
             mdp = drawn.first.mdp

@@ -40,10 +40,14 @@ def _oracle(generator: np.random.Generator, kind: int) -> Oracle:
 
 @lru_cache(maxsize=16)
 def courses(context: Context, *, game: bool) -> tuple[Course, ...]:
-    """Runs that meet the premises: the tight family, and random contextual problems."""
+    """Runs that meet the premises: the tight family, and random problems, contextual and general."""
     generator = generator_of(context, "descent of games" if game else "descent of MDPs")
     setups = [flip(SHARES, penalty=nikaido_isoda.PENALTY if game else value.PENALTY)]
     lengths = [40]
+    if not game:
+        # The same for every seed: one where much of the gradient in x comes from the transitions.
+        setups.append(general(np.random.default_rng(13), value.PENALTY, (Exact(),)))
+        lengths.append(ITERATIONS[context.level])
     for i in range(RUNS[context.level]):
         if game:
             kinds = i % 3, i // 3 % 3

@@ -17,7 +17,7 @@ from functools import cached_property
 import numpy as np
 
 from reference.constants import bounds, nikaido_isoda_smoothness, value_smoothness
-from reference.domains import project_to_simplex
+from reference.domains import Box, project_to_simplex
 from reference.evaluation import JointEvaluation, evaluate_joint
 from reference.optimality import Optimum, policy_iteration
 from reference.problems.general_position import (
@@ -25,6 +25,7 @@ from reference.problems.general_position import (
     general_game_family,
     general_point,
 )
+from reference.problems.parametrizations import FixedKernel, LinearReward
 from reference.problems.zero_sum_game import GameFamily, ZeroSumGame
 from reference.regularizers import Quadratic
 from reference.validation import Array
@@ -350,6 +351,21 @@ def game_pairs(context: Context, claim: str, *, regularized: bool = True) -> Ite
         moved = pi_sa + still[1] * (other_sa - pi_sa), pi_sb + still[2] * (other_sb - pi_sb)
         name = f"S = {n_states}, A = {n_first}, B = {n_second}, gamma = {gamma:g}, tau = {tau:g}"
         yield GamePair(GamePoint(name, family, x, pi_sa, pi_sb), GamePoint(name, family, x_, *moved))
+
+
+def pennies_in_states(n_states: int) -> GamePair:
+    """Matching pennies in every state at gamma = 0: best responses move as fast as payoffs over tau."""
+    up, shape = np.array([1.0, -1.0]), (n_states, 2, 2)
+    start_s = np.full(n_states, 1.0 / n_states)
+    nowhere = Box(np.zeros(1), np.zeros(1))
+    r_sab = np.broadcast_to(np.outer(up, up), shape)
+    reward = LinearReward(np.zeros((1, *shape)), r_sab, nowhere)
+    kernel = FixedKernel(np.broadcast_to(start_s, (n_states, 4, n_states)))
+    family = GameFamily(reward, kernel, 0.0, start_s, 2.0, Quadratic(), Quadratic())
+    name = f"matching pennies in {n_states} states"
+    half = np.full((n_states, 2), 0.5)
+    ends = (GamePoint(name, family, np.zeros(1), half, half + side * 0.25 * up) for side in (1.0, -1.0))
+    return GamePair(*ends)
 
 
 def both(*parts: Measured) -> Measured:

@@ -448,11 +448,23 @@ def toward(x: Array, far: Array, share: float, domain: Domain) -> Array:
 # The general form of the small instances, and one that has no one-state form.
 
 
-def steered_family(tau: float) -> MdpFamily:
-    """One state, rewards (x, -x), |x| <= tau / 2, gamma = 0."""
-    reach = np.array([0.5 * tau])
-    reward = LinearReward(np.array([[[1.0, -1.0]]]), np.zeros((1, 2)), Box(-reach, reach))
-    return MdpFamily(reward, FixedKernel(np.ones((1, 2, 1))), 0.0, np.ones(1), tau, Quadratic())
+def steered_family(tau: float, n_states: int = 1) -> MdpFamily:
+    """Rewards (x, -x) in every state, |x| <= tau / 2, gamma = 0."""
+    reach, shape = np.array([0.5 * tau]), (n_states, 2)
+    features = np.broadcast_to(np.array([1.0, -1.0]), (1, *shape))
+    reward = LinearReward(features, np.zeros(shape), Box(-reach, reach))
+    start_s = np.full(n_states, 1.0 / n_states)
+    P_sat = np.broadcast_to(start_s, (*shape, n_states))
+    return MdpFamily(reward, FixedKernel(P_sat), 0.0, start_s, tau, Quadratic())
+
+
+def steered_states(tau: float, n_states: int) -> Pair:
+    """Both ends of x: in every state the optimal policy moves as fast as q allows."""
+    family = steered_family(tau, n_states)
+    uniform = np.full((n_states, 2), 0.5)
+    x, x_ = np.array([-0.5 * tau]), np.array([0.5 * tau])
+    name = f"r = (x, -x) in {n_states} states, tau = {tau:g}"
+    return Pair(Point(name, family, x, uniform), Point(name, family, x_, uniform))
 
 
 def crossing(tau: float) -> Pair:
