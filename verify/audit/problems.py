@@ -69,8 +69,8 @@ class Setting:
     logits: tuple[Array, ...]
 
 
-def at_point(name: str, problem: Any, seed: int = SEED) -> Setting:
-    """Choose a point in general position for a problem.
+def at_point(name: str, problem: Any, seed: int = SEED, *, x: Array | None = None) -> Setting:
+    """Choose a point in general position for a problem, or one at the x that is given.
 
     Raises
     ------
@@ -79,7 +79,8 @@ def at_point(name: str, problem: Any, seed: int = SEED) -> Setting:
     """
     problem = parametric(problem)
     generator = np.random.default_rng(seed)
-    x = general_point(generator, problem.domain)
+    drawn = general_point(generator, problem.domain)
+    x = drawn if x is None else x
     here = problem.at(x)
     actions = here.n_actions if isinstance(here, ZeroSumGame) else (here.n_actions,)
     if here.P_sat.ndim > 3 if isinstance(here, Mdp) else here.P_sabt.ndim > 4:
@@ -142,7 +143,7 @@ def default_problems() -> Mapping[str, Setting]:
 
 
 def find(name: str) -> Setting:
-    """Return a default problem, or one from a ``.npz`` file.
+    """Return a default problem, or one from a ``.npz`` file: an MDP or a game with its own rewards.
 
     Raises
     ------
@@ -161,4 +162,9 @@ def find(name: str) -> Setting:
     problem = load(path, object)
     if isinstance(problem, Rlhf):
         problem = problem.lower
+    match problem:
+        case Mdp():
+            return at_point(path.stem, problem, x=problem.r_sa)
+        case ZeroSumGame():
+            return at_point(path.stem, problem, x=problem.r_sab)
     return at_point(path.stem, problem)

@@ -7,7 +7,7 @@ not hold that action: so it is done here.  Each copy is an emulator of its own i
 state, generators included, can be taken and put back.
 
 Needs ``ale-py`` and ``opencv-python-headless``, whose wheels carry the ROMs: ``pip install
-"pbrl[rlhf]"``.
+".[rlhf]"``.
 """
 
 from typing import Any
@@ -33,7 +33,7 @@ def _modules() -> tuple[Any, Any]:
         import cv2
     except ImportError as error:
         raise InputError(
-            f'{error.name} is not installed, which Atari games need: pip install "pbrl[rlhf]", or '
+            f'{error.name} is not installed, which Atari games need: pip install ".[rlhf]", or '
             "pip install ale-py opencv-python-headless"
         ) from None
     return ale_py, cv2

@@ -696,7 +696,7 @@ def test_tensorboard(tmp_path: Path) -> None:
 
 def test_tensorboard_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(InputError, match=r'TensorBoard is not installed: pip install "pbrl\[rlhf\]"'):
+    with pytest.raises(InputError, match=r'TensorBoard is not installed: pip install "\.\[rlhf\]"'):
         run(small("a2c"), tmp_path, tensorboard=True)
 
 

@@ -17,6 +17,8 @@ from reference.errors import InputError
 from reference.evaluated import Evaluated
 from reference.evaluation import evaluate, parameter_policy_gradient, value_gradient_x
 from reference.policies import SoftmaxPolicy
+from reference.problems.general_position import general_game, general_mdp
+from reference.problems.storage import save
 from reference.truncated import (
     FOREVER,
     Truncation,
@@ -446,6 +448,16 @@ def test_demands_are_checked() -> None:
         Demand(alarm=0.0)
     with pytest.raises(InputError, match="limit"):
         Demand(limit=0)
+
+
+def test_a_saved_mdp_or_game_is_audited_at_its_own_rewards(tmp_path: Path) -> None:
+    generator = np.random.default_rng(3)
+    mdp, game = general_mdp(generator), general_game(generator)
+    save(tmp_path / "mdp.npz", mdp)
+    save(tmp_path / "game.npz", game)
+    own, both = (find(str(tmp_path / f"{name}.npz")) for name in ("mdp", "game"))
+    assert np.array_equal(own.problem.at(own.x).r_sa, mdp.r_sa)
+    assert np.array_equal(both.problem.at(both.x).r_sab, game.r_sab)
 
 
 def test_unknown_problems_and_audits_are_named(tmp_path: Path) -> None:
