@@ -1,6 +1,7 @@
 r"""Actor-critic and reward predictor (Appendix E.2), and smaller ones for smaller games.
 
-Layers, without padding; ``fc`` is fully connected, every layer but a head ends in a ReLU::
+Layers, without padding unless it is asked for; ``fc`` is fully connected, every layer but a head ends in
+a ReLU::
 
     atari      84 x 84 x K   actor-critic  conv 8x8/4 16, 5x5/2 32, 4x4/1 32, 4x4/1 32, fc 256
                              reward        conv 7x7/3 16, 5x5/2 16, 3x3/1 16, 3x3/1 16, fc 64
@@ -197,12 +198,13 @@ def _convolutions(
     layout = torch.channels_last if networks.channels_last else torch.contiguous_format
     parts: list[nn.Module] = [Pixels(scale, layout, dtype)]
     for filters, edge, stride in convolutions:
-        size = tuple((n - edge) // stride + 1 for n in size)
+        around = edge // 2 if networks.padding else 0
+        size = tuple((n + 2 * around - edge) // stride + 1 for n in size)
         if min(size) < 1:
             raise InputError(
                 f"frames of {frame[1:]} are too small for the layers of '{networks.architecture}'"
             )
-        layer = nn.Conv2d(channels, filters, edge, stride, dtype=dtype, device="meta")
+        layer = nn.Conv2d(channels, filters, edge, stride, around, dtype=dtype, device="meta")
         parts += [layer.to_empty(device="cpu"), nn.ReLU()]
         channels = filters
     parts += [nn.Flatten(), _linear(channels * prod(size), width, dtype), nn.ReLU()]

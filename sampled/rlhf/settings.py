@@ -221,7 +221,13 @@ class Run:
 
     method: Annotated[Method, Own("a2c, drlhf or pbrl")] = Method.PBRL
     seed: Annotated[int, Own("of all generators")] = 0
-    updates: Annotated[int, Own("of the actor-critic")] = 100_000
+    updates: Annotated[
+        int,
+        Open(
+            "the text names no length; presets of E.2 take 50 million steps, those of MinAtar 2 million",
+            "how far the actor-critic gets, how often the upper coefficient decays, and the cost",
+        ),
+    ] = 100_000
     log_every: Annotated[int, Own("updates between two lines of metrics")] = 100
     evaluate_every: Annotated[int, Own("updates between two evaluations on the true return")] = 1000
     episodes: Annotated[int, Own("episodes of an evaluation; the paper averages 5 consecutive ones")] = 5
@@ -491,7 +497,7 @@ class Reward:
     """The reward predictor and its training."""
 
     learning_rate: Annotated[float, Stated("0.0003")] = 3e-4
-    batch_size: Annotated[int, Stated("reward predictor batch size 64, in pairs")] = 64
+    batch_size: Annotated[int, Stated("reward predictor batch size 64; read as pairs")] = 64
     warmup_epochs: Annotated[int, Stated("500 epochs on the first pairs")] = 500
     dropout: Annotated[float, Stated("probability 0.5 between fully connected layers")] = 0.5
     epoch_every: Annotated[
@@ -730,6 +736,15 @@ class Networks:
             "how the networks begin: orthogonal with gain sqrt 2, or PyTorch's default",
         ),
     ] = True
+    padding: Annotated[
+        bool,
+        Open(
+            "E.2 gives sizes and strides alone, as Mnih et al. (2015), whose layers have none",
+            "with true, each convolution sees zeros half its size beyond the border: the last maps of "
+            "'atari' have 13 x 13 cells of the actor-critic in place of 2 x 2, and 14 x 14 of the "
+            "predictor in place of 7 x 7",
+        ),
+    ] = False
 
     def __post_init__(self) -> None:
         _at_least("networks", 1, hidden=self.hidden)

@@ -72,6 +72,22 @@ def test_the_papers_reward_predictor() -> None:
     assert sum(isinstance(module, nn.ReLU) for module in network.modules()) == 5
 
 
+def test_padding_if_it_is_asked_for() -> None:
+    """Sides 84, 22, 11, 12, 13 and 84, 28, 14, 14, 14; the layers and their strides are the same."""
+    padded, outcomes = replace(ATARI, padding=True), (1, ACTIONS)
+    actor = actor_critic(padded, FRAME, DEPTH, outcomes, generator())
+    reward = reward_network(padded, FRAME, DEPTH, outcomes, 0.5, generator())
+    for network, plain, side, before in zip((actor, reward), atari(), (13, 14), (128, 784), strict=True):
+        convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
+        assert all(m.padding == (m.kernel_size[0] // 2,) * 2 for m in convolutions)
+        first = next(m for m in network.modules() if isinstance(m, nn.Linear))
+        after = convolutions[-1].out_channels * side**2
+        assert first.in_features == after
+        assert count(network) - count(plain) == (after - before) * first.out_features
+    stack = torch.randint(0, 256, (2, DEPTH, *FRAME), dtype=torch.uint8)
+    assert actor(stack)[0].shape == reward(stack).shape == (2, ACTIONS)
+
+
 def test_pixels_are_scaled_once() -> None:
     network, _ = atari()
     other = actor_critic(replace(ATARI, pixel_scale=1.0), FRAME, DEPTH, (1, ACTIONS), generator())

@@ -98,6 +98,8 @@ def test_every_gap_that_matters_is_a_field() -> None:
         "a2c.gamma",
         "a2c.workers",
         "a2c.optimizer",
+        "networks.padding",
+        "run.updates",
     } <= names
 
 
