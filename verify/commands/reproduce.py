@@ -112,7 +112,8 @@ def _run(
             "--method",
             metavar="NAME",
             show_default="all",
-            help="Of rlhf: a2c, drlhf, printed, derived, derived-LAMBDA; may be repeated.",
+            help="Of rlhf: a2c, drlhf, printed, derived, derived-LAMBDA, unpenalised, drlhf-starts; may "
+            "be repeated.",
         ),
     ] = None,
     seeds: Annotated[

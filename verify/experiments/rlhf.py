@@ -2,6 +2,8 @@ r"""Section 6.2 and Figure 2: learning from preferences, on tables, on MinAtar a
 
 Methods: A2C on the true reward, DRLHF, and PBRL in two readings: as Appendix E.2 prints it, and as (2.5)
 and Lemma 7 (a) derive it: with the weights of the preset, and with lambda = 1 / c for several lambda.
+Two controls take the derived reading apart, whose pairs are of trajectories from starts of episodes: the
+same without the penalty in the predictor's update, and DRLHF with pairs made like that.
 Measured::
 
     value     (V - V_u) / (V* - V_u), exactly: V(rho) of the policy, the uniform one and the
@@ -43,6 +45,9 @@ if TYPE_CHECKING:
 
 A2C, DRLHF, PRINTED, DERIVED = "a2c", "drlhf", "printed", "derived"
 """Names of methods, the last one at the preset's weights."""
+
+UNPENALISED, FROM_STARTS = "unpenalised", "drlhf-starts"
+"""Names of controls: as derived, but without the penalty; DRLHF with pairs as the derived reading's."""
 
 AT = f"{DERIVED}-"
 """As derived, at the lambda that follows."""
@@ -181,9 +186,9 @@ BEDS: Mapping[str, Bed] = {
                 result=False,
             ),
             "full": Budget(
-                "two games, five seeds, two million steps each",
+                "two games, five seeds, two million steps each, and two controls",
                 ("breakout", "space_invaders"),
-                FOUR,
+                (*FOUR, UNPENALISED, FROM_STARTS),
                 5,
                 6250,
                 25,
@@ -291,16 +296,22 @@ def _reduced(found: "Settings", cut: Cut) -> "Settings":
 
 
 def _method(name: str) -> "Callable[[Settings], Settings]":
-    from sampled.rlhf.settings import Method, as_derived, as_printed
+    from sampled.rlhf.settings import Companion, Method, as_derived, as_printed
 
     def plain(method: Method) -> "Callable[[Settings], Settings]":
         return lambda s: replace(s, run=replace(s.run, method=method))
+
+    def unpenalised(s: "Settings") -> "Settings":
+        s = as_derived(s)
+        return replace(s, pbrl=replace(s.pbrl, companion=Companion.CURRENT, penalty_gradient=False))
 
     known = {
         A2C: plain(Method.A2C),
         DRLHF: plain(Method.DRLHF),
         PRINTED: as_printed,
         DERIVED: as_derived,
+        UNPENALISED: unpenalised,
+        FROM_STARTS: lambda s: plain(Method.DRLHF)(as_derived(s)),
     }
     if name in known:
         return known[name]
@@ -327,8 +338,8 @@ def strength_of(name: str) -> float:
         strength = float("nan")
     if not 0.0 < strength < float("inf"):
         raise InputError(
-            f"there is no method {name!r}; use {A2C}, {DRLHF}, {PRINTED}, {DERIVED} or {AT}LAMBDA "
-            f"such as {E2}"
+            f"there is no method {name!r}; use {A2C}, {DRLHF}, {PRINTED}, {DERIVED}, {AT}LAMBDA such as "
+            f"{E2}, {UNPENALISED} or {FROM_STARTS}"
         )
     return strength
 
@@ -340,6 +351,8 @@ def label(name: str) -> str:
         DRLHF: "DRLHF",
         PRINTED: "PBRL as printed",
         DERIVED: "PBRL as derived",
+        UNPENALISED: "as derived, no penalty",
+        FROM_STARTS: "DRLHF, pairs from starts",
     }
     return plain.get(name) or f"PBRL as derived, λ = {strength_of(name):g}"
 
@@ -383,7 +396,7 @@ def _jobs(choice: Choice, budget: Budget, seed: int, _data: Data) -> tuple[Job, 
     for task in tasks(choice.testbed, budget, seed, device, tensorboard=choice.tensorboard):
         chosen = settings(task)
         weight = float(chosen.run.updates * chosen.a2c.workers * chosen.a2c.steps)
-        weight *= {A2C: 1.0, DRLHF: 1.3, PRINTED: 1.5}.get(task.method, 2.2)
+        weight *= {A2C: 1.0, DRLHF: 1.3, FROM_STARTS: 1.3, PRINTED: 1.5}.get(task.method, 2.2)
         run = functools.partial(rlhf_runs.perform, task, chosen)
         listed.append(Job(task.key, weight, _refused, run))
     return tuple(listed)
@@ -429,6 +442,9 @@ PAIRS = (
     ("oracle > DRLHF", A2C, DRLHF),
     ("oracle > PBRL as printed", A2C, PRINTED),
     ("PBRL as printed > as derived", PRINTED, DERIVED),
+    ("PBRL as derived > no penalty", DERIVED, UNPENALISED),
+    ("no penalty > DRLHF, pairs from starts", UNPENALISED, FROM_STARTS),
+    ("DRLHF, pairs from starts > DRLHF", FROM_STARTS, DRLHF),
 )
 
 
@@ -598,7 +614,8 @@ def _assumptions(choice: Choice, part: Budget) -> dict[str, str]:
     if choice.testbed != "tabular":
         found["pairs"] = (
             "as derived, pairs are of trajectories from starts of episodes; of DRLHF and as printed, "
-            "from wherever the last ones ended: the penalty is not all that sets these methods apart"
+            "from wherever the last ones ended: the penalty is not all that sets these methods apart, "
+            "which is what the controls are for"
         )
     if part.seeds < 6:
         found["tests"] = (

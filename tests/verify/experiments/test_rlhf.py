@@ -310,7 +310,7 @@ def test_a_missing_extra(
     monkeypatch.setitem(sys.modules, "minatar", None)
     monkeypatch.setitem(sys.modules, "minatar.environment", None)
     assert code("--testbed", "minatar", *SMOKE, "--out", tmp_path / "a") == 2
-    assert 'pip install "pbrl[rlhf]"' in capsys.readouterr().err
+    assert 'pip install ".[rlhf]"' in capsys.readouterr().err
 
 
 # Parts.
@@ -337,10 +337,22 @@ def test_settings_of_the_methods() -> None:
     assert (long.game.instance, long.game.states) == (2000, 10)
 
 
+def test_controls_differ_from_what_they_control_in_one_thing() -> None:
+    drlhf, starts, derived, without = (
+        rlhf.settings(task(m, preset="minatar_breakout"))
+        for m in ("drlhf", "drlhf-starts", "derived", "unpenalised")
+    )
+    # DRLHF does not read what stands in [pbrl].
+    assert replace(starts, pbrl=drlhf.pbrl) == replace(drlhf, preferences=derived.preferences)
+    assert derived.preferences != drlhf.preferences
+    assert without.pbrl == replace(derived.pbrl, companion=Companion.CURRENT, penalty_gradient=False)
+    assert replace(without, pbrl=derived.pbrl) == derived
+
+
 def test_the_full_minatar_runs_are_as_long_as_they_say() -> None:
     budget = rlhf.BEDS["minatar"].budgets["full"]
     found = list(rlhf.tasks("minatar", budget, 0, "cpu"))
-    assert len(found) == 2 * 4 * 5
+    assert len(found) == 2 * 6 * 5
     for one in found:
         chosen = rlhf.settings(one)
         assert chosen.run.updates * chosen.a2c.workers * chosen.a2c.steps == 2_000_000
