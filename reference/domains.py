@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from reference.errors import InputError
-from reference.validation import Array, entry, extents, first, real_array, scalar
+from reference.validation import Array, entry, extents, first, real_array, reals, scalar
 
 
 @runtime_checkable
@@ -29,7 +29,13 @@ class Domain(Protocol):
         ...
 
     def project(self, x: Array) -> Array:
-        """Nearest point of the set, for each point of ``x`` (..., *shape)."""
+        """Nearest point of the set, for each point of ``x`` (..., *shape).
+
+        Raises
+        ------
+        InputError
+            If an entry is not a finite real number, or the shape is another.
+        """
         ...
 
 
@@ -46,12 +52,29 @@ def point(name: str, x: Array, domain: Domain) -> Array:
         If it is not.
     """
     x = real_array(name, x)
+    _fitting(name, x, domain)
+    return x
+
+
+def located(name: str, x: Array, domain: Domain) -> Array:
+    """Return ``x`` as :func:`point` does, without a copy: for numerics, inside or outside the set.
+
+    Raises
+    ------
+    InputError
+        If an entry is not a finite real number, or the shape is not that of a domain's points.
+    """
+    x = reals(name, x)
+    _fitting(name, x, domain)
+    return x
+
+
+def _fitting(name: str, x: Array, domain: Domain) -> None:
     n = len(domain.shape)
     if x.ndim < n or x.shape[x.ndim - n :] != domain.shape:
         raise InputError(
             f"{name} has shape {x.shape}; its last axes must be {domain.shape}, the shape of its domain"
         )
-    return x
 
 
 def member(name: str, x: Array, domain: Domain) -> Array:
@@ -105,7 +128,7 @@ class Euclidean:
 
     def project(self, x: Array) -> Array:
         """Return the point itself."""
-        return x
+        return located("x", x, self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +171,7 @@ class Box:
 
     def project(self, x: Array) -> Array:
         """Clip every entry."""
-        return np.clip(x, self.low, self.high)
+        return np.clip(located("x", x, self), self.low, self.high)
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,6 +204,7 @@ class Ball:
 
     def project(self, x: Array) -> Array:
         """Pull a point outside radially to the sphere."""
+        x = located("x", x, self)
         offset = x - self.centre
         axes = tuple(range(x.ndim - len(self.shape), x.ndim))
         norm = np.sqrt((offset * offset).sum(axis=axes, keepdims=True))
@@ -215,7 +239,7 @@ class Simplices:
 
     def project(self, x: Array) -> Array:
         """Project each row; see :func:`project_to_simplex`."""
-        return project_to_simplex(x)
+        return project_to_simplex(located("x", x, self))
 
 
 def project_to_simplex(x: Array) -> Array:

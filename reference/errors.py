@@ -5,6 +5,10 @@ class InputError(ValueError):
     """Something given is not what it has to be: the message names the entry, the rule and the remedy."""
 
 
+class ShapeError(InputError):
+    """An array has other axes than it has to have."""
+
+
 class ConvergenceError(ArithmeticError):
     """An iteration ended before its error bound met the tolerance; no unconverged answer is returned."""
 

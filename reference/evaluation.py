@@ -33,7 +33,7 @@ import numpy as np
 
 from reference.contractions import arrivals, joint_actions, next_values, policy_chains
 from reference.domains import member, point
-from reference.errors import InputError
+from reference.errors import InputError, ShapeError
 from reference.policies import SmoothMap
 from reference.problems.mdp import Mdp, ParametricMdp
 from reference.problems.zero_sum_game import ZeroSumGame
@@ -296,9 +296,9 @@ def _parametric(family: ParametricMdp, x: Array, evaluation: PolicyEvaluation) -
 def _pulled(family: ParametricMdp, x: Array, w_sa: Array, evaluation: PolicyEvaluation) -> Array:
     try:
         return family.pullback(x, w_sa[..., None, :, :], evaluation.v_s[..., None, :])
-    except InputError:
-        raise
     except ValueError as error:
+        if isinstance(error, InputError) and not isinstance(error, ShapeError):
+            raise  # it says itself what is wrong
         raise InputError(
             f"the family at x of shape {x.shape} does not fit an evaluation of {w_sa.shape} states and "
             f"actions ({error}): evaluate a policy in family.at(x)"

@@ -15,9 +15,9 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from scipy.special import softmax
 
-from reference.domains import Domain, Euclidean, Simplices
+from reference.domains import Domain, Euclidean, Simplices, located
 from reference.errors import NotDifferentiableError
-from reference.validation import Array, entry, extents, first, positive
+from reference.validation import Array, entry, extents, first, positive, reals, shaped
 
 
 @runtime_checkable
@@ -30,11 +30,23 @@ class SmoothMap(Protocol):
         ...
 
     def __call__(self, x: Array) -> Array:
-        """Value at x."""
+        """Value at x.
+
+        Raises
+        ------
+        InputError
+            If x has another shape than the points of the domain, or an entry that is not finite.
+        """
         ...
 
     def pullback(self, x: Array, gradient: Array) -> Array:
-        """Gradient in x of a function whose gradient in the value at x is ``gradient``."""
+        """Gradient in x of a function whose gradient in the value at x is ``gradient``.
+
+        Raises
+        ------
+        InputError
+            As the value, and if the gradient has another shape than it.
+        """
         ...
 
 
@@ -45,6 +57,12 @@ class PolicyMap(SmoothMap, Protocol):
     def inverse(self, pi_sa: Array) -> Array:
         """Return a parameter y with pi_y = pi."""
         ...
+
+
+def _gradient(gradient: Array, shape: tuple[int, int]) -> Array:
+    """In the policy, infinite where an entropy has none."""
+    gradient = reals("gradient", gradient, finite=False)
+    return shaped("gradient", gradient, "(state, action)", shape)
 
 
 @dataclass(frozen=True)
@@ -69,7 +87,7 @@ class DirectPolicy:
 
     def __call__(self, x: Array) -> Array:
         """Return y itself."""
-        return x
+        return located("x", x, self.domain)
 
     def pullback(self, x: Array, gradient: Array) -> Array:
         """Return the gradient itself.
@@ -79,6 +97,7 @@ class DirectPolicy:
         NotDifferentiableError
             If it is infinite: negative entropy and KL have no gradient where the policy is zero.
         """
+        x, gradient = located("x", x, self.domain), _gradient(gradient, self.shape)
         if not np.isfinite(gradient).all():
             where = first(~np.isfinite(gradient))
             probability = np.broadcast_to(x, gradient.shape)[where]
@@ -91,7 +110,7 @@ class DirectPolicy:
 
     def inverse(self, pi_sa: Array) -> Array:
         """Return the policy itself."""
-        return pi_sa
+        return located("pi_sa", pi_sa, self.domain)
 
 
 @dataclass(frozen=True)
@@ -116,14 +135,14 @@ class SoftmaxPolicy:
 
     def __call__(self, x: Array) -> Array:
         """softmax(y) over the actions."""
-        return np.asarray(softmax(x, axis=-1))
+        return np.asarray(softmax(located("x", x, self.domain), axis=-1))
 
     def pullback(self, x: Array, gradient: Array) -> Array:
         """pi * (g - <pi, g>); entries whose probability underflows to zero contribute zero.
 
         The convention is the limit: p log p and its derivative in the logit vanish with p.
         """
-        pi_sa = self(x)
+        pi_sa, gradient = self(x), _gradient(gradient, self.shape)
         weighted: Array = pi_sa * np.where(pi_sa > 0.0, gradient, 0.0)
         mean: Array = weighted.sum(axis=-1, keepdims=True)
         return weighted - pi_sa * mean
@@ -134,7 +153,8 @@ class SoftmaxPolicy:
         Raises
         ------
         InputError
-            If a probability is zero: no finite logit gives it.
+            If a probability is zero: no finite logit gives it; or the shape is another.
         """
+        pi_sa = located("pi_sa", pi_sa, self.domain)
         positive("pi_sa", pi_sa, "no finite logit gives it", "mix the policy with the uniform one")
         return np.asarray(np.log(pi_sa))

@@ -25,14 +25,29 @@ from scipy.special import logsumexp, softmax, xlogy
 
 from reference.domains import project_to_simplex
 from reference.errors import InputError
-from reference.validation import Array, distributions, positive, provides, real_array
+from reference.validation import (
+    Array,
+    distributions,
+    nonnegative,
+    positive,
+    provides,
+    real_array,
+    reals,
+    scalar,
+    whole,
+)
 
 
 @runtime_checkable
 class Regularizer(Protocol):
     """A strongly convex function h_s on the simplex, evaluated for all states at once.
 
-    ``tau`` may be a number or an array that broadcasts against the states (..., S).
+    ``tau`` may be a number or an array that broadcasts against the states (..., S).  The rows of a
+    policy need not sum to one: h is differentiated off the simplex, too.
+
+    Those of this module raise :class:`InputError` for entries that are not finite real numbers, for
+    negative probabilities under an entropy, for tau that is not positive, and for states or actions that
+    are not those of a reference or of weights.
     """
 
     def value(self, pi_sa: Array) -> Array:
@@ -91,6 +106,32 @@ def fitting(name: str, regularizer: Regularizer, n_states: int, n_actions: int) 
     return shape[:-1]
 
 
+def _table(name: str, array: Array) -> Array:
+    """Finite real numbers with an axis of actions."""
+    array = reals(name, array)
+    if not array.ndim:
+        raise InputError(f"{name} is one number; it needs axes (state, action)")
+    return array
+
+
+def _positive(tau: float | Array) -> float | Array:
+    """A temperature of all states, or of each."""
+    why, remedy = "the maximiser is unique for positive tau only", "use tau > 0"
+    if isinstance(tau, np.ndarray) and tau.ndim:
+        return positive("tau", reals("tau", tau), why, remedy)
+    number = tau.item() if isinstance(tau, np.ndarray) else tau
+    return scalar("tau", number, low=0.0, open_low=True, remedy=f"{why}: {remedy}")
+
+
+def _broadcasting(name: str, shape: tuple[int, ...], own: str, own_shape: tuple[int, ...]) -> None:
+    try:
+        np.broadcast_shapes(shape, own_shape)
+    except ValueError as error:
+        raise InputError(
+            f"{name} has shape {shape}, and {own} {own_shape}: give both the same states and actions"
+        ) from error
+
+
 def _rows(tau: float | Array) -> float | Array:
     """Let a temperature of the states broadcast over the actions."""
     return tau[..., None] if isinstance(tau, np.ndarray) and tau.ndim else tau
@@ -102,19 +143,23 @@ class NegativeEntropy:
 
     def value(self, pi_sa: Array) -> Array:
         """Between -log A (uniform) and 0 (deterministic)."""
+        pi_sa = nonnegative("pi_sa", _table("pi_sa", pi_sa))
         return np.asarray(xlogy(pi_sa, pi_sa).sum(axis=-1))
 
     def gradient(self, pi_sa: Array) -> Array:
         """1 + log p; ``-inf`` where p is zero."""
+        pi_sa = nonnegative("pi_sa", _table("pi_sa", pi_sa))
         with np.errstate(divide="ignore"):
             return 1.0 + np.log(pi_sa)
 
     def argmax(self, q_sa: Array, tau: float | Array) -> Array:
         """softmax(q / tau)."""
+        q_sa, tau = _table("q_sa", q_sa), _positive(tau)
         return np.asarray(softmax(q_sa / _rows(tau), axis=-1))
 
     def conjugate(self, q_sa: Array, tau: float | Array) -> Array:
         """tau times logsumexp(q / tau)."""
+        q_sa, tau = _table("q_sa", q_sa), _positive(tau)
         return np.asarray(tau * logsumexp(q_sa / _rows(tau), axis=-1))
 
     @property
@@ -129,7 +174,7 @@ class NegativeEntropy:
 
     def bound(self, n_actions: int) -> float:
         """log A."""
-        return float(np.log(n_actions))
+        return float(np.log(whole("n_actions", n_actions, low=1)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,21 +210,30 @@ class KLDivergence:
         )
         object.__setattr__(self, "reference_sa", reference)
 
+    def _fitting(self, name: str, array: Array) -> Array:
+        array = _table(name, array)
+        _broadcasting(name, array.shape, "reference_sa", self.reference_sa.shape)
+        return array
+
     def value(self, pi_sa: Array) -> Array:
         """Zero at the reference, positive elsewhere."""
+        pi_sa = nonnegative("pi_sa", self._fitting("pi_sa", pi_sa))
         return np.asarray((xlogy(pi_sa, pi_sa) - pi_sa * np.log(self.reference_sa)).sum(axis=-1))
 
     def gradient(self, pi_sa: Array) -> Array:
         """1 + log(p / m); ``-inf`` where p is zero."""
+        pi_sa = nonnegative("pi_sa", self._fitting("pi_sa", pi_sa))
         with np.errstate(divide="ignore"):
             return 1.0 + np.log(pi_sa) - np.log(self.reference_sa)
 
     def argmax(self, q_sa: Array, tau: float | Array) -> Array:
         """m exp(q / tau), normalised."""
+        q_sa, tau = self._fitting("q_sa", q_sa), _positive(tau)
         return np.asarray(softmax(q_sa / _rows(tau) + np.log(self.reference_sa), axis=-1))
 
     def conjugate(self, q_sa: Array, tau: float | Array) -> Array:
         """tau times log sum m exp(q / tau)."""
+        q_sa, tau = self._fitting("q_sa", q_sa), _positive(tau)
         return np.asarray(tau * logsumexp(q_sa / _rows(tau) + np.log(self.reference_sa), axis=-1))
 
     @property
@@ -192,8 +246,9 @@ class KLDivergence:
         """Infinite."""
         return np.inf
 
-    def bound(self, n_actions: int) -> float:  # noqa: ARG002 - the contract's signature
+    def bound(self, n_actions: int) -> float:
         """-log of the smallest reference probability, attained at that action."""
+        whole("n_actions", n_actions, low=1)
         return float(-np.log(self.reference_sa.min()))
 
 
@@ -203,18 +258,21 @@ class Quadratic:
 
     def value(self, pi_sa: Array) -> Array:
         """Between 1/(2A) and 1/2."""
+        pi_sa = _table("pi_sa", pi_sa)
         return 0.5 * np.asarray((pi_sa * pi_sa).sum(axis=-1))
 
     def gradient(self, pi_sa: Array) -> Array:
         """p itself."""
-        return pi_sa
+        return _table("pi_sa", pi_sa)
 
     def argmax(self, q_sa: Array, tau: float | Array) -> Array:
         """Projection of q / tau onto the simplex."""
+        q_sa, tau = _table("q_sa", q_sa), _positive(tau)
         return project_to_simplex(q_sa / _rows(tau))
 
     def conjugate(self, q_sa: Array, tau: float | Array) -> Array:
         """Value of the maximum at that projection."""
+        q_sa, tau = _table("q_sa", q_sa), _positive(tau)
         p_sa = self.argmax(q_sa, tau)
         return np.asarray((p_sa * q_sa).sum(axis=-1) - tau * self.value(p_sa))
 
@@ -228,8 +286,9 @@ class Quadratic:
         """1."""
         return 1.0
 
-    def bound(self, n_actions: int) -> float:  # noqa: ARG002 - the contract's signature
+    def bound(self, n_actions: int) -> float:
         """1/2, at the vertices."""
+        whole("n_actions", n_actions, low=1)
         return 0.5
 
 
@@ -259,20 +318,35 @@ class Weighted:
         positive("weight_s", weight, "h_s must be strongly convex", "give every state some weight")
         object.__setattr__(self, "weight_s", weight)
 
+    def _fitting(self, name: str, array: Array) -> Array:
+        array = _table(name, array)
+        _broadcasting(f"the states of {name}", array.shape[:-1], "weight_s", self.weight_s.shape)
+        return array
+
+    def _at(self, tau: float | Array) -> float | Array:
+        tau = _positive(tau)
+        if isinstance(tau, np.ndarray):
+            _broadcasting("tau", tau.shape, "weight_s", self.weight_s.shape)
+        return tau
+
     def value(self, pi_sa: Array) -> Array:
         """w(s) h_s(p)."""
+        pi_sa = self._fitting("pi_sa", pi_sa)
         return self.weight_s * self.base.value(pi_sa)
 
     def gradient(self, pi_sa: Array) -> Array:
         """w(s) times the gradient of h_s."""
+        pi_sa = self._fitting("pi_sa", pi_sa)
         return self.weight_s[..., None] * self.base.gradient(pi_sa)
 
     def argmax(self, q_sa: Array, tau: float | Array) -> Array:
         """The base's, at temperature tau w(s)."""
+        q_sa, tau = self._fitting("q_sa", q_sa), self._at(tau)
         return self.base.argmax(q_sa, tau * self.weight_s)
 
     def conjugate(self, q_sa: Array, tau: float | Array) -> Array:
         """The base's, at temperature tau w(s)."""
+        q_sa, tau = self._fitting("q_sa", q_sa), self._at(tau)
         return self.base.conjugate(q_sa, tau * self.weight_s)
 
     @property

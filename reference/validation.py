@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from reference.errors import InputError
+from reference.errors import InputError, ShapeError
 
 Array = npt.NDArray[np.float64]
 T = TypeVar("T")
@@ -25,8 +25,8 @@ def first(mask: npt.NDArray[np.bool_]) -> tuple[int, ...]:
     return tuple(int(i) for i in np.argwhere(mask)[0])
 
 
-def real_array(name: str, value: npt.ArrayLike, *, finite: bool = True) -> Array:
-    """Return a read-only float64 copy of an array of real numbers.
+def reals(name: str, value: npt.ArrayLike, *, finite: bool = True) -> Array:
+    """Return an array of real numbers as float64, without a copy if it is that already.
 
     Raises
     ------
@@ -46,14 +46,26 @@ def real_array(name: str, value: npt.ArrayLike, *, finite: bool = True) -> Array
             f"{name} has dtype {raw.dtype}; the exact side computes with real numbers: "
             f"convert it with {name}.astype(float) if that is what it means"
         )
-    # In C order, so that merging neighbouring axes is a view wherever the array came from.
-    array = np.array(raw, dtype=np.float64, order="C")
+    array = np.asarray(raw, dtype=np.float64)
     if finite and not np.isfinite(array).all():
         where = first(~np.isfinite(array))
         raise InputError(
             f"{entry(name, where)} is {array[where]}; every entry must be finite: "
             "look for a division by zero or a missing value where it was computed"
         )
+    return array
+
+
+def real_array(name: str, value: npt.ArrayLike, *, finite: bool = True) -> Array:
+    """Return a read-only float64 copy of an array of real numbers.
+
+    Raises
+    ------
+    InputError
+        As :func:`reals`.
+    """
+    # In C order, so that merging neighbouring axes is a view wherever the array came from.
+    array = np.array(reals(name, value, finite=finite), order="C")
     array.flags.writeable = False
     return array
 
@@ -63,13 +75,30 @@ def shaped(name: str, array: Array, axes: str, shape: tuple[int, ...]) -> Array:
 
     Raises
     ------
-    InputError
+    ShapeError
         If they do not; ``axes`` names them in the message.
     """
     if array.ndim < len(shape) or array.shape[array.ndim - len(shape) :] != shape:
-        raise InputError(
+        raise ShapeError(
             f"{name} has shape {array.shape}; its last axes are {axes} and must be {shape}: "
             "check the order of the axes"
+        )
+    return array
+
+
+def nonnegative(name: str, array: Array) -> Array:
+    """Return ``array`` if no entry is negative.
+
+    Raises
+    ------
+    InputError
+        If one is.
+    """
+    if array.size and array.min() < 0.0:
+        where = first(array < 0.0)
+        raise InputError(
+            f"{entry(name, where)} is {array[where]:.17g}; a probability is never negative: "
+            "correct the entry, or clip and renormalise the row yourself if it is rounding"
         )
     return array
 
@@ -84,12 +113,7 @@ def distributions(
     InputError
         If an entry is negative or a row does not sum to one within ``tolerance``.
     """
-    if array.size and array.min() < 0.0:
-        where = first(array < 0.0)
-        raise InputError(
-            f"{entry(name, where)} is {array[where]:.17g}; a probability is never negative: "
-            "correct the entry, or clip and renormalise the row yourself if it is rounding"
-        )
+    nonnegative(name, array)
     excess = np.abs(array.sum(axis=-1) - 1.0)
     if excess.size and excess.max() > tolerance:
         where = first(excess > tolerance)
@@ -110,6 +134,25 @@ def numbers(name: str, value: npt.ArrayLike, axes: str, shape: tuple[int, ...]) 
 def probability_rows(name: str, value: npt.ArrayLike, axes: str, shape: tuple[int, ...]) -> Array:
     """Return a read-only copy of an array of distributions over its last axis, checked."""
     return distributions(name, shaped(name, real_array(name, value), axes, shape))
+
+
+def weighted(name: str, w: Array, v_kt: Array, axes: str, shape: tuple[int, ...]) -> tuple[Array, Array]:
+    """Return weights (..., K, *shape) and value vectors (..., K, S), checked and not copied.
+
+    ``shape`` begins with the number of states; ``axes`` names its axes.
+
+    Raises
+    ------
+    InputError
+        If an array has other axes, or an entry that is not a finite real number.
+    """
+    w = shaped(name, reals(name, w), axes, shape)
+    if w.ndim == len(shape):
+        raise InputError(
+            f"{name} has shape {w.shape}; it needs an axis k before {axes}: give {name}[None]"
+        )
+    pairs = w.shape[w.ndim - len(shape) - 1]
+    return w, shaped("v_kt", reals("v_kt", v_kt), "(k, state)", (pairs, shape[0]))
 
 
 def source(generator: object) -> np.random.Generator:

@@ -16,7 +16,7 @@ from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 
-from reference.domains import Domain, member, some_point
+from reference.domains import Domain, located, member, some_point
 from reference.errors import InputError
 from reference.policies import SmoothMap
 from reference.problems.parametrizations import Kernel
@@ -27,9 +27,11 @@ from reference.validation import (
     probability_rows,
     provides,
     real_array,
+    reals,
     scalar,
     shaped,
     together,
+    weighted,
 )
 
 
@@ -173,6 +175,11 @@ class ParametricMdp(Protocol):
             Weights, of any sign.
         v_kt : (..., K, S)
             Value vectors at the next state.
+
+        Raises
+        ------
+        InputError
+            If an array has other axes, or an entry that is not finite.
         """
         ...
 
@@ -224,6 +231,10 @@ class MdpFamily:
 
     def pullback(self, x: Array, w_ksa: Array, v_kt: Array) -> Array:
         """Reward part of the summed weights, plus gamma times the kernel part."""
+        x, w_ksa = located("x", x, self.domain), reals("w_ksa", w_ksa)
+        if w_ksa.ndim < 3:
+            raise InputError(f"w_ksa has shape {w_ksa.shape}; its last axes are (k, s, a)")
+        w_ksa, v_kt = weighted("w_ksa", w_ksa, v_kt, "(s, a)", w_ksa.shape[-2:])
         from_reward = self.reward.pullback(x, w_ksa.sum(axis=-3))
         from_kernel = self.kernel.pullback(x, w_ksa, v_kt)
         return from_reward if from_kernel is None else from_reward + self.gamma * from_kernel

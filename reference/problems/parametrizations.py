@@ -29,7 +29,7 @@ import numpy as np
 from scipy.special import expit, softmax
 
 from reference.contractions import arrivals, next_values
-from reference.domains import Domain, member
+from reference.domains import Domain, located, member
 from reference.errors import InputError
 from reference.policies import SmoothMap
 from reference.validation import (
@@ -37,9 +37,11 @@ from reference.validation import (
     distributions,
     provides,
     real_array,
+    reals,
     scalar,
     shaped,
     together,
+    weighted,
     whole,
 )
 
@@ -72,6 +74,10 @@ def _transitions(name: str, array: Array) -> Array:
             "third and the first of them must be equal: check the order of the axes"
         )
     return array
+
+
+def _gradient(gradient: Array, shape: tuple[int, ...]) -> Array:
+    return shaped("gradient", reals("gradient", gradient), "those of the reward", shape)
 
 
 def _combined(x: Array, features: Array, shape: tuple[int, ...], axes: int) -> Array:
@@ -116,11 +122,12 @@ class TabularReward:
 
     def __call__(self, x: Array) -> Array:
         """Return x itself."""
-        return x
+        return located("x", x, self.domain)
 
-    def pullback(self, x: Array, gradient: Array) -> Array:  # noqa: ARG002 - the contract's signature
+    def pullback(self, x: Array, gradient: Array) -> Array:
         """Return the gradient itself."""
-        return gradient
+        located("x", x, self.domain)
+        return _gradient(gradient, self.domain.shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,13 +150,15 @@ class FixedReward:
             raise InputError(f"r_sa has shape {r.shape}; it needs axes (state, action)")
         object.__setattr__(self, "r_sa", r)
 
-    def __call__(self, x: Array) -> Array:  # noqa: ARG002 - the contract's signature
+    def __call__(self, x: Array) -> Array:
         """Return the reward."""
+        located("x", x, self.domain)
         return self.r_sa
 
-    def pullback(self, x: Array, gradient: Array) -> Array:  # noqa: ARG002 - the contract's signature
+    def pullback(self, x: Array, gradient: Array) -> Array:
         """Return zero."""
-        return np.zeros_like(x)
+        _gradient(gradient, self.r_sa.shape[-2:])
+        return np.zeros_like(located("x", x, self.domain))
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,10 +213,13 @@ class LinearReward:
 
     def __call__(self, x: Array) -> Array:
         """Weighted sum of the features."""
+        x = located("x", x, self.domain)
         return self.offset_sa + _combined(x, self.features_isa, self.domain.shape, self._event_axes)
 
-    def pullback(self, x: Array, gradient: Array) -> Array:  # noqa: ARG002 - the contract's signature
+    def pullback(self, x: Array, gradient: Array) -> Array:
         """Inner product of the gradient with each feature."""
+        located("x", x, self.domain)
+        gradient = _gradient(gradient, self.offset_sa.shape[self.batch_axes :])
         return _projected(gradient, self.features_isa, self.domain.shape, self._event_axes)
 
 
@@ -241,10 +253,11 @@ class BoundedIncentive:
 
     def __call__(self, x: Array) -> Array:
         """r + c sigmoid(x)."""
-        return np.asarray(self.r_sa + self.scale * expit(x))
+        return np.asarray(self.r_sa + self.scale * expit(located("x", x, self.domain)))
 
     def pullback(self, x: Array, gradient: Array) -> Array:
         """c sigmoid(x) sigmoid(-x) g; the product keeps its accuracy in both tails."""
+        x, gradient = located("x", x, self.domain), _gradient(gradient, self.domain.shape)
         return np.asarray(self.scale * expit(x) * expit(-x) * gradient)
 
 
@@ -293,11 +306,14 @@ class PotentialShaping:
 
     def __call__(self, x: Array) -> Array:
         """Shaped reward."""
+        x = located("x", x, self.domain)
         arrival = next_values(self.P_sat, x[..., None, :])[..., 0, :, :]
         return np.asarray(self.r_sa + self.gamma * arrival - x[..., None])
 
-    def pullback(self, x: Array, gradient: Array) -> Array:  # noqa: ARG002 - the contract's signature
+    def pullback(self, x: Array, gradient: Array) -> Array:
         """gamma P' g, minus the sums of g over the actions."""
+        located("x", x, self.domain)
+        gradient = _gradient(gradient, self.P_sat.shape[-3:-1])
         return np.asarray(self.gamma * arrivals(self.P_sat, gradient) - gradient.sum(axis=-1))
 
 
@@ -337,10 +353,11 @@ class UserMap:
 
     def __call__(self, x: Array) -> Array:
         """Value of the callable, checked to be finite real numbers."""
-        return real_array("the user's map at x", self.value(x))
+        return real_array("the user's map at x", self.value(located("x", x, self.domain)))
 
     def pullback(self, x: Array, gradient: Array) -> Array:
         """Value of the user's pullback, checked for shape."""
+        x, gradient = located("x", x, self.domain), reals("gradient", gradient)
         pulled = real_array("the user's pullback", self.vjp(x, gradient))
         return shaped("the user's pullback", pulled, "those of x", x.shape)
 
@@ -414,14 +431,16 @@ class SoftmaxKernel:
 
     def __call__(self, x: Array) -> Array:
         """Softmax of the logits."""
+        x = located("x", x, self.domain)
         tilt = _combined(x, self.features_isat, self.domain.shape, 3)
         return np.asarray(softmax(self.logits_sat + tilt, axis=-1))
 
     def pullback(self, x: Array, w_ksa: Array, v_kt: Array) -> Array:
         """Sum over (s, a, t) of P(t|s,a) sum_k w_k(s,a) (v_k(t) - (P v_k)(s,a)) f_i(s,a,t)."""
-        P = self(x)
-        weighted = np.einsum("...ksa,...kt->...sat", w_ksa, v_kt, optimize=True)
-        centred = P * (weighted - (P * weighted).sum(axis=-1, keepdims=True))
+        P, shape = self(x), self.logits_sat.shape[-3:-1]
+        w_ksa, v_kt = weighted("w_ksa", w_ksa, v_kt, "(state, action)", shape)
+        g_sat = np.einsum("...ksa,...kt->...sat", w_ksa, v_kt, optimize=True)
+        centred = P * (g_sat - (P * g_sat).sum(axis=-1, keepdims=True))
         return _projected(centred, self.features_isat, self.domain.shape, 3)
 
 
@@ -452,11 +471,16 @@ class UserKernel:
 
     def __call__(self, x: Array) -> Array:
         """Value of the callable, checked to be probability distributions."""
-        P = _transitions("the user's P_sat", real_array("the user's P_sat", self.value(x)))
+        P = real_array("the user's P_sat", self.value(located("x", x, self.domain)))
+        _transitions("the user's P_sat", P)
         return distributions("the user's P_sat", P)
 
     def pullback(self, x: Array, w_ksa: Array, v_kt: Array) -> Array:
         """Value of the user's pullback at the summed weights, checked for shape."""
+        x, w_ksa = located("x", x, self.domain), reals("w_ksa", w_ksa)
+        if w_ksa.ndim < 3:
+            raise InputError(f"w_ksa has shape {w_ksa.shape}; its last axes are (k, state, action)")
+        w_ksa, v_kt = weighted("w_ksa", w_ksa, v_kt, "(state, action)", w_ksa.shape[-2:])
         g_sat = np.einsum("...ksa,...kt->...sat", w_ksa, v_kt, optimize=True)
         pulled = real_array("the user's pullback", self.vjp(x, g_sat))
         return shaped("the user's pullback", pulled, "those of x", x.shape)
@@ -479,11 +503,11 @@ def check_pullback(
     x = member("x", x, map_.domain)
     g = generator.standard_normal(map_(x).shape)
 
-    def weighted(point: Array) -> float:
+    def summed(point: Array) -> float:
         return float((g * map_(point)).sum())
 
     size = float(np.abs(g * map_(x)).sum())
-    return check_gradient(weighted, x, map_.pullback(x, g), generator, size=size, directions=directions)
+    return check_gradient(summed, x, map_.pullback(x, g), generator, size=size, directions=directions)
 
 
 def check_kernel_pullback(
@@ -505,13 +529,13 @@ def check_kernel_pullback(
     w_ksa = generator.standard_normal((2, n_states, n_actions))
     v_kt = generator.standard_normal((2, n_states))
 
-    def weighted(point: Array) -> float:
+    def summed(point: Array) -> float:
         return float((w_ksa * next_values(kernel(point), v_kt)).sum())
 
     size = float(np.abs(w_ksa).sum() * np.abs(v_kt).max())
     pulled = kernel.pullback(x, w_ksa, v_kt)
     gradient = np.zeros_like(x) if pulled is None else pulled
-    return check_gradient(weighted, x, gradient, generator, size=size, directions=directions)
+    return check_gradient(summed, x, gradient, generator, size=size, directions=directions)
 
 
 def check_gradient(

@@ -20,7 +20,16 @@ from scipy.special import expit
 from reference.domains import Domain, some_point
 from reference.errors import InputError
 from reference.problems.mdp import Mdp, ParametricMdp
-from reference.validation import Array, provides, real_array, scalar, shaped, together, whole
+from reference.validation import (
+    Array,
+    provides,
+    real_array,
+    reals,
+    scalar,
+    shaped,
+    together,
+    whole,
+)
 
 
 @runtime_checkable
@@ -50,6 +59,7 @@ class LabelByReturn:
 
     def __call__(self, return_difference: Array) -> Array:
         """0, 1/2 or 1."""
+        return_difference = reals("return_difference", return_difference)
         tied = np.abs(return_difference) <= self.tolerance
         return np.where(tied, 0.5, (return_difference > 0.0).astype(np.float64))
 
@@ -72,6 +82,7 @@ class BradleyTerryLabels:
 
     def __call__(self, return_difference: Array) -> Array:
         """sigmoid((R_0 - R_1) / temperature)."""
+        return_difference = reals("return_difference", return_difference)
         return np.asarray(expit(return_difference / self.temperature))
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reference.contractions import joint_actions, leader_mixture, next_values
-from reference.domains import Domain, member
+from reference.domains import Domain, located, member
 from reference.errors import InputError
 from reference.policies import PolicyMap
 from reference.problems.mdp import Mdp, discount, temperature
@@ -28,6 +28,7 @@ from reference.validation import (
     real_array,
     shaped,
     together,
+    weighted,
 )
 
 
@@ -133,6 +134,8 @@ class StackelbergGame:
 
     def pullback(self, x: Array, w_ksa: Array, v_kt: Array) -> Array:
         """Gradient in x of sum_k <w_k, r_x + gamma P_x v_k>; here w's action axis is the follower's."""
+        x, shape = located("x", x, self.domain), (self.P_sabt.shape[-1], self.n_actions[1])
+        w_ksa, v_kt = weighted("w_ksa", w_ksa, v_kt, "(state, follower's action)", shape)
         next_ksj = next_values(joint_actions(self.P_sabt, trailing=1), v_kt)
         next_ksab = next_ksj.reshape(*next_ksj.shape[:-1], *self.n_actions)
         q_ksab = self.r_follower_sab[..., None, :, :, :] + self.gamma * next_ksab

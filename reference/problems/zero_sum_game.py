@@ -18,7 +18,7 @@ from typing import Protocol, Self, runtime_checkable
 import numpy as np
 
 from reference.contractions import follower_mixture, leader_mixture
-from reference.domains import Domain, member, some_point
+from reference.domains import Domain, located, member, some_point
 from reference.errors import InputError
 from reference.policies import SmoothMap
 from reference.problems.mdp import Mdp, discount, temperature
@@ -27,11 +27,14 @@ from reference.regularizers import Regularizer, fitting
 from reference.validation import (
     Array,
     distributions,
+    policy,
     probability_rows,
     provides,
     real_array,
+    reals,
     shaped,
     together,
+    weighted,
 )
 
 
@@ -126,7 +129,14 @@ class ZeroSumGame:
         return int(self.P_sabt.shape[-3]), int(self.P_sabt.shape[-2])
 
     def for_player_1(self, pi_sb: Array) -> Mdp:
-        """Player 1's MDP when player 2 plays ``pi_sb`` (..., S, B)."""
+        """Player 1's MDP when player 2 plays ``pi_sb`` (..., S, B).
+
+        Raises
+        ------
+        InputError
+            If it is not a policy of that shape.
+        """
+        pi_sb = policy("pi_sb", pi_sb, (self.n_states, self.n_actions[1]))
         return Mdp.unchecked(
             follower_mixture(self.P_sabt, pi_sb),
             np.einsum("...sab,...sb->...sa", self.r_sab, pi_sb)
@@ -138,7 +148,14 @@ class ZeroSumGame:
         )
 
     def for_player_2(self, pi_sa: Array) -> Mdp:
-        """Player 2's MDP when player 1 plays ``pi_sa`` (..., S, A); its value is -V."""
+        """Player 2's MDP when player 1 plays ``pi_sa`` (..., S, A); its value is -V.
+
+        Raises
+        ------
+        InputError
+            If it is not a policy of that shape.
+        """
+        pi_sa = policy("pi_sa", pi_sa, (self.n_states, self.n_actions[0]))
         return Mdp.unchecked(
             leader_mixture(self.P_sabt, pi_sa),
             -np.einsum("...sab,...sa->...sb", self.r_sab, pi_sa)
@@ -164,7 +181,13 @@ class ParametricGame(Protocol):
         ...
 
     def pullback(self, x: Array, w_ksab: Array, v_kt: Array) -> Array:
-        """Gradient in x of sum_k <w_k, r_x + gamma P_x v_k> over (s, a, b)."""
+        """Gradient in x of sum_k <w_k, r_x + gamma P_x v_k> over (s, a, b).
+
+        Raises
+        ------
+        InputError
+            If the weights or values have other axes, or an entry that is not finite.
+        """
         ...
 
 
@@ -245,6 +268,10 @@ class GameFamily:
 
     def pullback(self, x: Array, w_ksab: Array, v_kt: Array) -> Array:
         """Reward part of the summed weights, plus gamma times the kernel part."""
+        x, w_ksab = located("x", x, self.domain), reals("w_ksab", w_ksab)
+        if w_ksab.ndim < 4:
+            raise InputError(f"w_ksab has shape {w_ksab.shape}; its last axes are (k, s, a, b)")
+        w_ksab, v_kt = weighted("w_ksab", w_ksab, v_kt, "(s, a, b)", w_ksab.shape[-3:])
         from_reward = self.reward.pullback(x, w_ksab.sum(axis=-4))
         joint = w_ksab.reshape(*w_ksab.shape[:-2], -1)
         from_kernel = self.kernel.pullback(x, joint, v_kt)

@@ -331,6 +331,10 @@ TABLE: dict[Callable[..., object], Cases] = {
         "outside": (lambda: domains.member("x", np.array([2.0, 0.0]), BOX), r"x\[0\] is 2, outside Box"),
         "shape": (lambda: domains.member("y", np.zeros(3), BOX), r"y has shape \(3,\)"),
     },
+    domains.located: {
+        "shape": (lambda: domains.located("y", np.zeros(3), BOX), r"y has shape \(3,\)"),
+        "NaN": (lambda: domains.located("y", np.full(2, np.nan), BOX), r"y\[0\] is nan.*look for"),
+    },
     domains.point: {
         "shape": (lambda: domains.point("y", np.zeros(3), BOX), r"y has shape \(3,\)"),
         "NaN": (lambda: domains.point("y", np.full(2, np.nan), BOX), r"y\[0\] is nan.*look for"),
