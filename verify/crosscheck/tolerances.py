@@ -37,6 +37,7 @@ from reference.problems.reward_shaping import RewardShaping
 from reference.problems.rlhf import Rlhf
 from reference.problems.stackelberg import StackelbergGame
 from reference.problems.zero_sum_game import GameFamily
+from reference.regularizers import Regularizer, Weighted
 from reference.validation import Array
 from verify.crosscheck.quantity import Pair, Single
 
@@ -172,6 +173,34 @@ def policy_gradient_tolerance(
     visits_s = evaluation.visits(mdp.rho_s)
     slope_error = scale.q_error + 4.0 * UNIT * mdp.tau * np.abs(h_gradient_sa)
     return np.asarray(scale.visits_error(1.0) * np.abs(slope_sa) + visits_s[:, None] * slope_error)
+
+
+def regularizer_tolerance(h: Regularizer, n_actions: int) -> float:
+    """Of h: A terms p log p and p log m, of which the bound of h exceeds each sum."""
+    return UNIT * (n_actions + 8) * 2.0 * h.bound(n_actions)
+
+
+def regularizer_gradient_tolerance(h: Regularizer, pi_sa: Array) -> Array:
+    """Of grad h: 1 and logarithms, of p and of a reference, times a weight."""
+    weight = float(h.weight_s.max()) if isinstance(h, Weighted) else 1.0
+    logs_sa = np.abs(np.log(np.where(pi_sa > 0.0, pi_sa, 1.0)))
+    return np.asarray(8.0 * UNIT * (weight * (1.0 + logs_sa) + h.bound(pi_sa.shape[-1])))
+
+
+def maximiser_tolerance(h: Regularizer, q_sa: Array, tau: float) -> float:
+    """Of argmax_p <p, q> - tau h(p): rounding of q / tau, exponentiated or projected."""
+    n_actions = q_sa.shape[-1]
+    least = float(h.weight_s.min()) if isinstance(h, Weighted) else 1.0
+    scores = float(np.abs(q_sa).max()) / tau + h.bound(n_actions)
+    return UNIT * (n_actions + 16 + 8.0 * scores / least)
+
+
+def conjugate_tolerance(h: Regularizer, q_sa: Array, tau: float) -> float:
+    """Of the maximum itself, which errors of the maximiser change to second order only."""
+    n_actions = q_sa.shape[-1]
+    weight = float(h.weight_s.max()) if isinstance(h, Weighted) else 1.0
+    size = float(np.abs(q_sa).max()) + tau * (h.bound(n_actions) + weight * np.log(n_actions))
+    return UNIT * (n_actions + 16) * 2.0 * float(size)
 
 
 @dataclass(frozen=True)

@@ -105,6 +105,37 @@ def _measured_inexact_grad_x(case: Case[Pair]) -> Measured:
     return Measured.of(found.grad_x, tolerance)
 
 
+def _measured_inexact_value(case: Case[Pair]) -> Measured:
+    point = case.point
+    found = nikaido_isoda(case.problem, point.x, *point.policies, *point.companions)
+    game = case.problem.at(point.x)
+    pairs = (point.companions[0], point.policies[1]), (point.policies[0], point.companions[1])
+    scales = [joint_scale(evaluate_joint(game, *pair)) for pair in pairs]
+    return Measured.of(found.value, sum(scale.value_error for scale in scales))
+
+
+def _measured_inexact_gradient(case: Case[Pair], player: int) -> Measured:
+    """Player 1's gradient is taken at player 2's companion, and the reverse."""
+    point, game = case.point, case.problem.at(case.point.x)
+    found = nikaido_isoda(case.problem, point.x, *point.policies, *point.companions)
+    pairs = (point.policies[0], point.companions[1]), (point.companions[0], point.policies[1])
+    pair = evaluate_joint(game, *pairs[player])
+    scale, h = joint_scale(pair), (game.regularizer_1, game.regularizer_2)[player]
+    slope_size = scale.reward + scale.value + game.tau * np.abs(h.gradient(point.policies[player]))
+    rounding = scale.q_error + UNIT * (scale.n_actions + 8) * slope_size
+    visits_s = pair.visits(game.rho_s)[:, None]
+    tolerance = scale.visits_error(1.0) * slope_size + visits_s * rounding
+    return Measured.of(found.grad_policies[player], tolerance)
+
+
+def _measured_inexact_grad_1(case: Case[Pair]) -> Measured:
+    return _measured_inexact_gradient(case, 0)
+
+
+def _measured_inexact_grad_2(case: Case[Pair]) -> Measured:
+    return _measured_inexact_gradient(case, 1)
+
+
 def _define(case: Case[Pair], number: Arithmetic, point: Point) -> Native:
     g = primitive.game_model(number, case.problem, point.x)
     pi_sa, pi_sb = point.policies
@@ -167,6 +198,15 @@ QUANTITIES = (
         premise=penalized,
     ),
     Quantity(
+        "inexact_value",
+        "its estimate at approximate responses",
+        "§5.3",
+        Pair,
+        _measured_inexact_value,
+        _define_inexact,
+        premise=penalized,
+    ),
+    Quantity(
         "inexact_grad_x",
         "its inexact gradient in x",
         "§5.3",
@@ -174,6 +214,26 @@ QUANTITIES = (
         _measured_inexact_grad_x,
         _define_inexact,
         X,
+        premise=penalized,
+    ),
+    Quantity(
+        "inexact_grad_pi1",
+        "in player 1's policy",
+        "§5.3",
+        Pair,
+        _measured_inexact_grad_1,
+        _define_inexact,
+        PI_1,
+        premise=penalized,
+    ),
+    Quantity(
+        "inexact_grad_pi2",
+        "in player 2's policy",
+        "§5.3",
+        Pair,
+        _measured_inexact_grad_2,
+        _define_inexact,
+        PI_2,
         premise=penalized,
     ),
 )

@@ -7,7 +7,7 @@ import numpy as np
 from reference.optimality import Optimum, mirror_descent, policy_iteration, value_iteration
 from reference.problems.mdp import Mdp
 from verify.crosscheck.quantity import Case, Measured, Quantity, Single
-from verify.crosscheck.tolerances import UNIT
+from verify.crosscheck.tolerances import UNIT, conjugate_tolerance, maximiser_tolerance
 from verify.oracles import definitions as primitive
 from verify.oracles.arithmetic import Arithmetic, Native
 from verify.oracles.route import Point
@@ -67,6 +67,32 @@ def _define_pi(case: Case[Single], number: Arithmetic, point: Point) -> Native:
     return primitive.optimal_policy(number, primitive.model(number, case.problem, point.x))
 
 
+# One row of the backup: the best p for action values of any size.
+
+
+def _measured_argmax(case: Case[Single]) -> Measured:
+    mdp, q_sa = case.problem.at(case.point.x), case.weights_sa
+    found = mdp.regularizer.argmax(q_sa, mdp.tau)
+    return Measured.of(found, maximiser_tolerance(mdp.regularizer, q_sa, mdp.tau))
+
+
+def _define_argmax(case: Case[Single], number: Arithmetic, point: Point) -> Native:
+    m = primitive.model(number, case.problem, point.x)
+    return primitive.best_policy(number, m, number.lift(case.weights_sa))
+
+
+def _measured_conjugate(case: Case[Single]) -> Measured:
+    mdp, q_sa = case.problem.at(case.point.x), case.weights_sa
+    found = mdp.regularizer.conjugate(q_sa, mdp.tau)
+    return Measured.of(found, conjugate_tolerance(mdp.regularizer, q_sa, mdp.tau))
+
+
+def _define_conjugate(case: Case[Single], number: Arithmetic, point: Point) -> Native:
+    m, q_sa = primitive.model(number, case.problem, point.x), number.lift(case.weights_sa)
+    p_sa = primitive.best_policy(number, m, q_sa)
+    return (p_sa * q_sa).sum(-1) - primitive.charge(number, m, p_sa)
+
+
 QUANTITIES = (
     Quantity(
         "v",
@@ -106,6 +132,24 @@ QUANTITIES = (
         _measured_pi,
         _define_pi,
         optimum=True,
+        premise=_regularized,
+    ),
+    Quantity(
+        "argmax",
+        "regularised argmax",
+        "(B.23)",
+        Single,
+        _measured_argmax,
+        _define_argmax,
+        premise=_regularized,
+    ),
+    Quantity(
+        "conjugate",
+        "conjugate of the regulariser",
+        "(B.23)",
+        Single,
+        _measured_conjugate,
+        _define_conjugate,
         premise=_regularized,
     ),
 )

@@ -15,6 +15,8 @@ from verify.crosscheck.quantity import Case, Measured, Quantity, Single
 from verify.crosscheck.tolerances import (
     UNIT,
     policy_gradient_tolerance,
+    regularizer_gradient_tolerance,
+    regularizer_tolerance,
     scale_of,
     x_gradient,
 )
@@ -25,6 +27,10 @@ from verify.oracles.route import Point, Variable
 
 def _evaluation(case: Case[Single]) -> PolicyEvaluation:
     return evaluate(case.problem.at(case.point.x), case.point.policies[0])
+
+
+def _regularized(case: Case[Single]) -> bool:
+    return case.problem.at(case.point.x).tau > 0.0
 
 
 def _model(case: Case[Single], number: Arithmetic, point: Point) -> primitive.Model:
@@ -169,6 +175,27 @@ def _define_weighted_q(case: Case[Single], number: Arithmetic, point: Point) -> 
     return (number.lift(case.weights_sa) * q_sa).sum()
 
 
+# The regulariser of a policy.
+
+
+def _measured_h(case: Case[Single]) -> Measured:
+    h, pi_sa = case.problem.at(case.point.x).regularizer, case.point.policies[0]
+    return Measured.of(h.value(pi_sa), regularizer_tolerance(h, pi_sa.shape[1]))
+
+
+def _define_h(case: Case[Single], number: Arithmetic, point: Point) -> Native:
+    return primitive.bonus(number, _model(case, number, point).regularizer, point.policies[0])
+
+
+def _measured_grad_h(case: Case[Single]) -> Measured:
+    h, pi_sa = case.problem.at(case.point.x).regularizer, case.point.policies[0]
+    return Measured.of(h.gradient(pi_sa), regularizer_gradient_tolerance(h, pi_sa))
+
+
+def _define_sum_of_h(case: Case[Single], number: Arithmetic, point: Point) -> Native:
+    return _define_h(case, number, point).sum(-1)
+
+
 X, PI, Y = Variable("x"), Variable("policies", 0), Variable("logits", 0)
 
 QUANTITIES = (
@@ -195,5 +222,16 @@ QUANTITIES = (
         _measured_q_grad_x,
         _define_weighted_q,
         X,
+    ),
+    Quantity("h", "regulariser", "§2.1", Single, _measured_h, _define_h, premise=_regularized),
+    Quantity(
+        "grad_h",
+        "gradient of the regulariser",
+        "§2.1",
+        Single,
+        _measured_grad_h,
+        _define_sum_of_h,
+        PI,
+        premise=_regularized,
     ),
 )
