@@ -177,7 +177,7 @@ def policy_gradient_tolerance(
 
 def regularizer_tolerance(h: Regularizer, n_actions: int) -> float:
     """Of h: A terms p log p and p log m, of which the bound of h exceeds each sum."""
-    return UNIT * (n_actions + 8) * 2.0 * h.bound(n_actions)
+    return float(UNIT * (n_actions + 8) * 2.0 * h.bound(n_actions))
 
 
 def regularizer_gradient_tolerance(h: Regularizer, pi_sa: Array) -> Array:
@@ -192,7 +192,7 @@ def maximiser_tolerance(h: Regularizer, q_sa: Array, tau: float) -> float:
     n_actions = q_sa.shape[-1]
     least = float(h.weight_s.min()) if isinstance(h, Weighted) else 1.0
     scores = float(np.abs(q_sa).max()) / tau + h.bound(n_actions)
-    return UNIT * (n_actions + 16 + 8.0 * scores / least)
+    return float(UNIT * (n_actions + 16 + 8.0 * scores / least))
 
 
 def conjugate_tolerance(h: Regularizer, q_sa: Array, tau: float) -> float:
@@ -200,7 +200,7 @@ def conjugate_tolerance(h: Regularizer, q_sa: Array, tau: float) -> float:
     n_actions = q_sa.shape[-1]
     weight = float(h.weight_s.max()) if isinstance(h, Weighted) else 1.0
     size = float(np.abs(q_sa).max()) + tau * (h.bound(n_actions) + weight * np.log(n_actions))
-    return UNIT * (n_actions + 16) * 2.0 * float(size)
+    return float(UNIT * (n_actions + 16) * 2.0 * size)
 
 
 @dataclass(frozen=True)
