@@ -105,7 +105,7 @@ SHOWN = {
         "leader_value",
     ),
     "value penalty highest": ("stackelberg", "value > Bellman", "leader_value"),
-    "the follower's gap goes to zero": ("stackelberg", "gap of value", "follower_gap"),
+    "the follower's gap goes to zero (value penalty)": ("stackelberg", "gap of value", "follower_gap"),
     "PBRL above meta-gradient": ("incentive", "PBRL > meta-gradient", "designer_value"),
     "meta-gradient above no incentive": ("incentive", "meta-gradient > no incentive", "designer_value"),
     "the equilibrium gap goes to zero": ("incentive", "gap of pbrl", "ni_gap"),
