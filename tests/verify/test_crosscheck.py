@@ -5,6 +5,7 @@ import inspect
 import io
 import re
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -100,6 +101,21 @@ def test_unresolved_instances_are_not_counted() -> None:
     row_ = quantity("v")
     blurred = replace(row_, measured=lambda case: Measured.of(row_.measured(case).values, 1e9))
     assert row("crosscheck.policy", blurred, QUICK, routes(), 0) == ()
+
+
+def test_unresolved_instances_must_not_contradict() -> None:
+    """A tolerance of a tenth of the quantity: too little to count, enough to see a wrong sign."""
+    row_ = quantity("v")
+
+    def blurred(case: Case[Any], sign: float) -> Measured:
+        values = row_.measured(case).values
+        return Measured.of(sign * values, 0.1 * np.abs(values).max())
+
+    cases = (case_of("far_sighted"),)
+    right, wrong = (replace(row_, measured=partial(blurred, sign=sign)) for sign in (1.0, -1.0))
+    assert row("crosscheck.policy", right, cases, routes(), 0) == ()
+    outcomes = row("crosscheck.policy", wrong, cases, routes(), 0)
+    assert {(outcome.status, outcome.instances) for outcome in outcomes} == {(Status.DEVIATION, 0)}
 
 
 def test_a_row_without_instances_is_a_deviation(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,8 @@
 
 A cell's error is measured in units of the derived tolerance of the quantity, doubled because a route
 in float64 rounds like the reference does, plus the route's own stated error.  An instance whose
-tolerance is more than `RESOLVED` of the quantity's size says nothing in float64: it is not counted.
+tolerance is more than `RESOLVED` of the quantity's size says little in float64: it is not counted, nor
+shown as the worst one, but it must not contradict a route either.
 """
 
 import time
@@ -27,11 +28,20 @@ DIRECTIONS = 3
 
 @dataclass(frozen=True)
 class Comparison:
-    """One instance of one cell: the worst error in units of the tolerance, and where."""
+    """One instance of one cell: the worst error in units of the tolerance, and where.
+
+    ``counts`` says whether the tolerance is small against the quantity.
+    """
 
     case: str
     margin: float
     detail: str
+    counts: bool
+
+    @property
+    def contradicts(self) -> bool:
+        """Whether the error is above the tolerance, or no number."""
+        return not self.margin <= 1.0
 
 
 def request(quantity: Quantity[Any], case: Case[Any], generator: np.random.Generator) -> Request:
@@ -66,12 +76,12 @@ def compare(case: Case[Any], measured: Measured, asked: Request, answer: Answer)
         values, allowed = measured.values, measured.tolerance
     if values.shape != answer.values.shape:
         return Comparison(
-            case.name, np.inf, f"the shapes differ: {values.shape} and {answer.values.shape}"
+            case.name, np.inf, f"the shapes differ: {values.shape} and {answer.values.shape}", True
         )
     allowed = 2.0 * allowed + answer.error + np.finfo(np.float64).tiny
     difference = np.abs(values - answer.values)
     if not np.isfinite(difference).all():
-        return Comparison(case.name, np.inf, "an entry is not finite")
+        return Comparison(case.name, np.inf, "an entry is not finite", True)
     with np.errstate(over="ignore"):
         ratio = difference / allowed
     where = np.unravel_index(int(ratio.argmax()), ratio.shape) if ratio.ndim else ()
@@ -80,6 +90,7 @@ def compare(case: Case[Any], measured: Measured, asked: Request, answer: Answer)
         float(ratio.max()),
         f"entry {tuple(map(int, where))}: reference {values[where]:.12g}, route "
         f"{answer.values[where]:.12g}, tolerance {allowed[where]:.1e}",
+        resolved(measured),
     )
 
 
@@ -98,10 +109,9 @@ def compared(
         if quantity.applies(case):
             measured = quantity.measured(case)
             asked = request(quantity, case, generator)
-            if resolved(measured):
-                for route in routes:
-                    if route.applies(asked):
-                        yield route, compare(case, measured, asked, route.answer(asked))
+            for route in routes:
+                if route.applies(asked):
+                    yield route, compare(case, measured, asked, route.answer(asked))
 
 
 def row(
@@ -124,21 +134,23 @@ def row(
     return tuple(
         _outcome(name, quantity, route, found[route.name], seconds[route.name])
         for route in routes
-        if found[route.name]
+        if any(comparison.counts or comparison.contradicts for comparison in found[route.name])
     )
 
 
 def _outcome(
     name: str, quantity: Quantity[Any], route: Route, comparisons: list[Comparison], seconds: float
 ) -> Outcome:
-    worst = max(comparisons, key=lambda comparison: comparison.margin)
+    counted = [comparison for comparison in comparisons if comparison.counts]
+    contradicting = [comparison for comparison in comparisons if comparison.contradicts]
+    worst = max(contradicting or counted, key=lambda comparison: comparison.margin)
     return Outcome(
         name=f"{name}.{route.name.replace(' ', '_')}",
         title=f"{quantity.title}, {quantity.source}, by {route.name}",
-        status=Status.AS_EXPECTED if worst.margin <= 1.0 else Status.DEVIATION,
+        status=Status.DEVIATION if contradicting else Status.AS_EXPECTED,
         margin=worst.margin,
         instance=worst.case,
-        instances=len(comparisons),
+        instances=len(counted),
         seconds=seconds,
         detail=worst.detail,
     )

@@ -58,8 +58,8 @@ def first_deviation(file: str, quantity: Quantity[Any], context: Context) -> tup
     """
     made = 0
     for route, comparison in compared(quantity, instances(quantity, context), routes(), context.seed):
-        made += 1
-        if not comparison.margin <= 1.0:
+        made += comparison.counts
+        if comparison.contradicts:
             seen = f"{file}.{quantity.name} by {route.name} on {comparison.case}"
             return f"{seen}: an error of {comparison.margin:.1e} tolerances", made
     return ("" if made else f"{file}.{quantity.name} can no longer be compared on any instance"), made
