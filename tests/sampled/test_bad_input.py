@@ -473,11 +473,19 @@ TABLE: dict[Callable[..., object], Cases] = {
         "sampler": (of(common.CommonSamples, gpomdp.Gpomdp(2), 2, 1), "sampler is 1"),
     },
     # Problems.
+    conversion.usable_device: {
+        "none of this name": (of(conversion.usable_device, "abacus"), "device is 'abacus'"),
+        "no name": (of(conversion.usable_device, 1.5), "device is 1.5"),
+    },
     conversion.tensors: {
         "kind": (of(conversion.tensors, 3), "the problem is int"),
         "half": (of(conversion.tensors, MDP, dtype=torch.float16), "dtype is torch.float16"),
         "device": (of(conversion.tensors, MDP, device="abacus"), "device is 'abacus'"),
         "sampler": (of(conversion.tensors, MDP, sampler="alias"), "sampler is 'alias'"),
+    },
+    conversion.usable_device: {
+        "name": (of(conversion.usable_device, "abacus"), "device is 'abacus', which this PyTorch"),
+        "type": (of(conversion.usable_device, 1.5), r"device is 1\.5"),
     },
     conversion.domain: {
         "no x": (of(conversion.domain, MDP), "the domain is NoneType"),
