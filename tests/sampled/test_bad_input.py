@@ -483,10 +483,6 @@ TABLE: dict[Callable[..., object], Cases] = {
         "device": (of(conversion.tensors, MDP, device="abacus"), "device is 'abacus'"),
         "sampler": (of(conversion.tensors, MDP, sampler="alias"), "sampler is 'alias'"),
     },
-    conversion.usable_device: {
-        "name": (of(conversion.usable_device, "abacus"), "device is 'abacus', which this PyTorch"),
-        "type": (of(conversion.usable_device, 1.5), r"device is 1\.5"),
-    },
     conversion.domain: {
         "no x": (of(conversion.domain, MDP), "the domain is NoneType"),
         "dtype": (of(conversion.domain, linear_family(G, MDP), dtype=torch.int64), "dtype is torch.int"),
