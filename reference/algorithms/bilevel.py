@@ -13,7 +13,7 @@ from reference.evaluated import Evaluated
 from reference.objectives.contract import Objective
 from reference.penalties.contract import Penalty
 from reference.policies import PolicyMap
-from reference.validation import Array, instance, provides, real_array, several
+from reference.validation import Array, instance, provides, real_array, scalar, several
 
 _ONE_PER_POLICY = "give one array of parameters per policy"
 
@@ -183,19 +183,45 @@ class Bilevel(Generic[ProblemT]):
             )
         return x, y
 
-    def record(self, penalty: Penalty[ProblemT], state: State) -> Record:
-        """Upper objective and exact penalty at a state.
+    def record(
+        self,
+        penalty: Penalty[ProblemT],
+        state: State,
+        following: State,
+        step_x: float | None,
+        step_y: float | None,
+    ) -> Record:
+        """Upper objective and exact penalty at a state, and the projected gradients that led on from it.
+
+        Parameters
+        ----------
+        penalty : Penalty
+        state, following : State
+        step_x, step_y : float or None
+            Step sizes; None for what follows no gradient of its own.
 
         Raises
         ------
         InputError
-            If the state or the penalty belongs to another problem.
+            If a state or the penalty belongs to another problem, or a step is not a positive number.
         NotDifferentiableError
             If the penalty's companions are not unique, at tau = 0.
         """
         instance("penalty", penalty, Penalty)
         instance("state", state, State)
+        instance("following", following, State)
+        before_x, after_x = (point("x", z.x, self.problem.domain) for z in (state, following))
+        moved_x = _over("step_x", after_x - before_x, step_x)
+        pairs = zip(self._parameters(state.y), self._parameters(following.y), strict=True)
+        moved_y = tuple(_over("step_y", after - before, step_y) for before, after in pairs)
         policies = self.policies(state.y)
         companions = penalty.companions(self.problem, state.x, policies)
         exact = penalty.evaluate(self.problem, state.x, policies, companions)
-        return Record(state.k, self.evaluate(state.x, state.y).value, exact.value)
+        f = self.evaluate(state.x, state.y).value
+        return Record(state.k, f, exact.value, self.norm(moved_x, moved_y))
+
+
+def _over(name: str, moved: Array, step: float | None) -> Array:
+    if step is None:
+        return np.zeros_like(moved)
+    return moved / scalar(name, step, low=0.0, open_low=True)

@@ -126,7 +126,10 @@ class State:
 
 @dataclass(frozen=True, eq=False)
 class Record:
-    """What is known exactly of one iterate.
+    """What is known exactly of an iteration without a penalty constant and without an oracle.
+
+    F_lambda, the oracle's error and the sides of Assumptions 3 and 7 are those of
+    :class:`reference.algorithms.pbrl.PbrlRecord`.
 
     Attributes
     ----------
@@ -135,11 +138,15 @@ class Record:
         The upper objective at z_k.
     penalty : (...)
         The exact penalty at z_k, zero if the lower level is solved.
+    projected_gradient : (...)
+        Norm of the projected gradients that were followed, (x_k - x_{k+1}) / alpha and, of the players
+        that step themselves, (y_{k+1} - y_k) / beta: zero where nobody moves.
     """
 
     k: int
     f: Array
     penalty: Array
+    projected_gradient: Array
 
 
 @runtime_checkable

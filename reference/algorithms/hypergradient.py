@@ -221,15 +221,17 @@ class Hypergradient(Generic[ProblemT]):
         x = self.bilevel.problem.domain.project(state.x - alpha * gradient)
         return self._at(state.k + 1, x, v_s)
 
-    def record(self, state: State, following: State) -> Record:  # noqa: ARG002 - the contract
-        """Upper objective and exact penalty, which is zero up to rounding.
+    def record(self, state: State, following: State) -> Record:
+        """Upper objective, exact penalty, which is zero up to rounding, and how far x has moved.
 
         Raises
         ------
         InputError
             As :meth:`Bilevel.record`.
         """
-        return self.bilevel.record(self.penalty, state)
+        instance("state", state, State)
+        alpha = scheduled("step_x", self.step_x, state.k)
+        return self.bilevel.record(self.penalty, state, following, alpha, None)
 
     def _at(self, k: int, x: Array, start_s: Array | None) -> State:
         policies, v_s = solved(self.bilevel.problem.at(x), start_s)

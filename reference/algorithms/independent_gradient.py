@@ -87,12 +87,15 @@ class IndependentGradient(Generic[ProblemT]):
             state.k + 1, bilevel.problem.domain.project(descended), bilevel.projected_y(climbed)
         )
 
-    def record(self, state: State, following: State) -> Record:  # noqa: ARG002 - the contract
-        """Upper objective and exact penalty.
+    def record(self, state: State, following: State) -> Record:
+        """Upper objective, exact penalty, and how far all have moved over their steps.
 
         Raises
         ------
         InputError
             As :meth:`Bilevel.record`.
         """
-        return self.bilevel.record(self.penalty, state)
+        instance("state", state, State)
+        alpha = None if self.step_x is None else scheduled("step_x", self.step_x, state.k)
+        beta = scheduled("step_y", self.step_y, state.k)
+        return self.bilevel.record(self.penalty, state, following, alpha, beta)

@@ -207,12 +207,15 @@ class MetaGradient(Generic[ProblemT]):
         x = self.bilevel.problem.domain.project(state.x - alpha * gradient)
         return State(state.k + 1, x, ahead)
 
-    def record(self, state: State, following: State) -> Record:  # noqa: ARG002 - the contract
-        """Upper objective and exact penalty.
+    def record(self, state: State, following: State) -> Record:
+        """Upper objective, exact penalty, and how far all have moved over their steps.
 
         Raises
         ------
         InputError
             As :meth:`Bilevel.record`.
         """
-        return self.bilevel.record(self.penalty, state)
+        instance("state", state, State)
+        alpha = scheduled("step_x", self.step_x, state.k)
+        beta = scheduled("step_y", self.step_y, state.k)
+        return self.bilevel.record(self.penalty, state, following, alpha, beta)

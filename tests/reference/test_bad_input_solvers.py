@@ -916,8 +916,19 @@ TABLE: dict[Callable[..., object], Cases] = {
         **{k: v for k, v in parameters(lambda y: ONE.start(X, y)).items() if k != "y None"},
     },
     Bilevel.record: {
-        **no("penalty", "Penalty", lambda p: ONE.record(p, STATE)),
-        **states(lambda s: ONE.record(value.PENALTY, s)),
+        **no("penalty", "Penalty", lambda p: ONE.record(p, STATE, NEXT, 0.1, None)),
+        **states(lambda s: ONE.record(value.PENALTY, s, NEXT, 0.1, None)),
+        **no("following", "State", lambda s: ONE.record(value.PENALTY, STATE, s, 0.1, None)),
+        **{
+            f"{name} = {step!r}": (
+                lambda name=name, step=step: ONE.record(  # type: ignore[misc]  # bound at once
+                    value.PENALTY, STATE, NEXT, **{"step_x": 0.1, "step_y": 0.1, name: step}
+                ),
+                f"{name} is .*must be",
+            )
+            for name in ("step_x", "step_y")
+            for step in (0.0, -1.0, np.nan, "1")
+        },
     },
     # Algorithms: players and oracles.
     players.sizes: {

@@ -17,7 +17,7 @@ class Halving:
         return State(state.k + 1, state.x / 2.0, state.y)
 
     def record(self, state: State, following: State) -> Record:
-        return Record(state.k, state.x - following.x, following.x)
+        return Record(state.k, state.x - following.x, following.x, following.x)
 
 
 def test_run_records_multiples_and_changes_nothing() -> None:

@@ -245,6 +245,8 @@ def test_descends_and_stays_solved() -> None:
         assert f[-1] < f[0] - 0.01
         for record in result.records:
             assert abs(record.penalty) <= instances.rounding(1.0)
+        (first, *_), after = result.records, method.step(start)
+        assert first.projected_gradient == np.sqrt((((after.x - start.x) / 0.05) ** 2).sum())
         again = run(method, run(method, start, 17).state, 23).state
         assert np.array_equal(again.x, result.state.x)
 

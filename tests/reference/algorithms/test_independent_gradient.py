@@ -48,6 +48,12 @@ def test_leader_descends_and_follower_ascends_at_once() -> None:
         estimate, error = slope(follower, y, u, 500.0)
         assert abs(((found.y[0] - y) * u).sum() - beta * estimate) <= beta * error
     assert found.k == 1
+    record = algorithm.record(algorithm.start(x, (y,)), found)
+    followed = np.hypot(np.linalg.norm(found.x - x) / alpha, np.linalg.norm(found.y[0] - y) / beta)
+    assert abs(record.projected_gradient - followed) <= 16 * EPS * followed
+    held = IndependentGradient(bilevel, value.PENALTY, None, Constant(beta))
+    record = held.record(held.start(x, (y,)), found)
+    assert abs(record.projected_gradient - np.linalg.norm(found.y[0] - y) / beta) <= 16 * EPS * followed
 
 
 def test_players_of_a_game_climb_their_own_values() -> None:
@@ -116,3 +122,5 @@ def test_batch_is_the_loop() -> None:
         for many, one in zip(batch.records, single.records, strict=True):
             assert abs(many.f[i] - one.f) <= instances.rounding(0.0)
             assert abs(many.penalty[i] - one.penalty) <= instances.rounding(0.0)
+            gap = abs(many.projected_gradient[i] - one.projected_gradient)
+            assert gap <= instances.rounding(0.0) + 2 * tolerance / 0.1

@@ -210,6 +210,10 @@ def test_step_uses_the_look_ahead() -> None:
     record = algorithm.record(state, found)
     exact = nikaido_isoda.PENALTY.exact(bilevel.problem, state.x, bilevel.policies(state.y))
     assert record.penalty == exact.value
+    moves = [np.linalg.norm(found.x - state.x) / 0.4]
+    moves += [np.linalg.norm(a - b) / 0.2 for a, b in zip(found.y, state.y, strict=True)]
+    followed = float(np.linalg.norm(moves))
+    assert abs(record.projected_gradient - followed) <= 16 * EPS * followed
 
 
 def test_designer_gains_while_the_players_settle() -> None:
