@@ -1,4 +1,4 @@
-"""What sees a fault does not hang on the seed: here are seeds whose random instances all miss one."""
+"""Outcomes do not hang on the seed: here are seeds that once made a difference."""
 
 import importlib
 
@@ -6,6 +6,7 @@ import pytest
 
 from verify.claims import judge
 from verify.contract import Context, Level, Status
+from verify.crosscheck.run import run
 from verify.mutants.hunt import hunt
 
 
@@ -38,3 +39,10 @@ def test_faults_of_statements(file: str, fault: str, seed: int) -> None:
 def test_mutants(file: str, seed: int) -> None:
     (outcome,) = hunt(file, Context(Level.QUICK, seed))
     assert outcome.status is Status.AS_EXPECTED, outcome.detail
+
+
+def test_direct_leaders_are_inside() -> None:
+    """A step from samples is not that from closed forms where a leader never takes an action."""
+    assert {outcome.status for outcome in run("algorithms", Context(Level.QUICK, 6))} == {
+        Status.AS_EXPECTED
+    }

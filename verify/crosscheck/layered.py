@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from reference.domains import Ball, Box, Euclidean
+from reference.domains import Ball, Box, Euclidean, Simplices
 from reference.policies import DirectPolicy, PolicyMap, SoftmaxPolicy
 from reference.problems.incentive_design import IncentiveDesign
 from reference.problems.mdp import Mdp, MdpFamily
@@ -142,7 +142,10 @@ def point(seed: int, bilevel: Any) -> tuple[Array, tuple[Array, ...]]:
     g = np.random.default_rng(seed)
     domain = bilevel.problem.domain
     x, y = bilevel.start(domain.project(np.zeros(domain.shape)), None)
+    centre = x
     x = domain.project(x + 0.3 * g.normal(size=x.shape))
+    if isinstance(domain, Simplices):
+        x = 0.5 * (centre + x)  # scores of samples know nothing of actions that are never taken
     if x.shape[:1] == (S,):
         x[-1] = domain.project(np.zeros(domain.shape))[-1]
     parts = []
