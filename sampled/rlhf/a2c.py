@@ -170,6 +170,13 @@ class Agent:
         )
         self.updates = 0
 
+    @property
+    def rate(self) -> float:
+        """Learning rate of the next update."""
+        over = self.settings.anneal_updates
+        left = max(1.0 - self.updates / over, 0.0) if over else 1.0
+        return self.settings.learning_rate * left
+
     def sampler(self, generator: torch.Generator) -> Policy:
         """Return the policy that draws its actions from a generator on the network's device."""
 
@@ -204,6 +211,8 @@ class Agent:
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss.total if beside is None else loss.total + beside)
         norm = clipped(self.parameters, self.settings.max_gradient_norm)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate
         self.optimizer.step()
         self.updates += 1
         return {

@@ -283,8 +283,12 @@ class Experiment:
     ) -> dict[str, float]:
         """One actor-critic update on the method's reward."""
         track = lanes.play(agent.sampler(generator), self.settings.a2c.steps)
-        reward_nh = self.model.of_track(track) if self.learned else track.true_nh
+        reward_nh = self.model.of_track(track) if self.learned else self._paid(track)
         return agent.update(track, reward_nh, beside)
+
+    def _paid(self, track: Track) -> Tensor:
+        """True rewards, as the oracle gets them."""
+        return track.true_nh.clamp(-1.0, 1.0) if self.settings.a2c.clip_rewards else track.true_nh
 
     # Preferences.
 

@@ -110,6 +110,15 @@ class EntropyPlace(StrEnum):
     """In the rewards as well, so that later entropy counts: the regularised value (2.1)."""
 
 
+class Downsampling(StrEnum):
+    """How screens become smaller."""
+
+    AREA = "area"
+    """Means of the pixels that fall together."""
+    LINEAR = "linear"
+    """Linear interpolation between four pixels."""
+
+
 class Companion(StrEnum):
     """What stands for the lower level's optimal policy."""
 
@@ -319,6 +328,17 @@ class Atari:
     max_frames: Annotated[
         int, Open("Gymnasium's default: 30 minutes of play", "where an episode is truncated")
     ] = 108_000
+    max_pool: Annotated[
+        bool,
+        Open(
+            "as Mnih et al. (2015): some sprites are drawn in every other screen only",
+            "whether a frame is the larger of the last two screens in each pixel, or the last one alone",
+        ),
+    ] = True
+    downsampling: Annotated[
+        Downsampling,
+        Open("as Gymnasium's wrapper", "'linear' looks at four pixels only: thin sprites may vanish"),
+    ] = Downsampling.AREA
 
     def __post_init__(self) -> None:
         _at_least("game", 1, size=self.size, stack=self.stack, frame_skip=self.frame_skip)
@@ -397,12 +417,28 @@ class A2c:
             "coefficient",
         ),
     ] = EntropyPlace.BONUS
+    anneal_updates: Annotated[
+        int,
+        Open(
+            "the paper gives one rate; Mnih et al. (2016) let it fall to zero over a run",
+            "updates over which the rate falls linearly to zero; 0 keeps it constant",
+        ),
+    ] = 0
+    clip_rewards: Annotated[
+        bool,
+        Open(
+            "Figure 2 shows true returns, and that is what the oracle should maximise",
+            "with true, A2C on the true reward has it clipped to [-1, 1], as Mnih et al. (2016); "
+            "labels, learned rewards and evaluations are never clipped",
+        ),
+    ] = False
 
     def __post_init__(self) -> None:
         _above("a2c", 0, learning_rate=self.learning_rate, epsilon=self.epsilon)
         _above("a2c", 0, max_gradient_norm=self.max_gradient_norm)
         _at_least("a2c", 0, entropy=self.entropy, value_weight=self.value_weight)
         _at_least("a2c", 1, workers=self.workers, steps=self.steps)
+        _at_least("a2c", 0, anneal_updates=self.anneal_updates)
         _in_unit("a2c", gamma=self.gamma)
         if not 0.0 <= self.trace <= 1.0:
             raise InputError(f"a2c.trace is {self.trace}; it must be in [0, 1]")

@@ -1,8 +1,8 @@
 """The Arcade Learning Environment, with the preprocessing of Mnih et al. (2016).
 
 A step repeats an action for some frames; its frame is the larger of the last two screens in each pixel,
-grey, averaged down to 84 x 84.  Rewards are the sums of the game's own: neither clipped nor scaled.
-In each frame the last action is repeated with a probability, as by the emulator itself, whose states do
+grey, averaged down to 84 x 84, unless the settings say otherwise.  Rewards are the sums of the game's own:
+neither clipped nor scaled.  In each frame the last action is repeated with a probability, as by the emulator itself, whose states do
 not hold that action: so it is done here.  Each copy is an emulator of its own in this process, whose
 state, generators included, can be taken and put back.
 
@@ -18,7 +18,7 @@ import torch
 
 from sampled.errors import InputError
 from sampled.rlhf.lanes import Snapshot
-from sampled.rlhf.settings import Atari
+from sampled.rlhf.settings import Atari, Downsampling
 from sampled.rlhf.testbeds.contract import Copies, Testbed
 
 Bytes = npt.NDArray[np.uint8]
@@ -121,7 +121,8 @@ class AtariCopy:
                 ale.getScreenGrayscale(self._screens[s.frame_skip - 1 - i])
             if ale.game_over():
                 break
-        if s.frame_skip == 1:  # there is no second screen to look at
+        if s.frame_skip == 1 or not s.max_pool:  # there is one screen to look at
+            ale.getScreenGrayscale(self._screens[0])
             self._screens[1] = self._screens[0]
         lost = s.life_ends_episode and ale.lives() < self._lives
         self._lives = ale.lives()
@@ -130,9 +131,10 @@ class AtariCopy:
         return self._frame(), float(reward), terminated, truncated
 
     def _frame(self) -> Bytes:
+        s, cv2 = self._settings, self._cv2
         pixels = np.maximum(self._screens[0], self._screens[1])
-        size = (self._settings.size, self._settings.size)
-        small: Bytes = self._cv2.resize(pixels, size, interpolation=self._cv2.INTER_AREA)
+        how = cv2.INTER_AREA if s.downsampling is Downsampling.AREA else cv2.INTER_LINEAR
+        small: Bytes = cv2.resize(pixels, (s.size, s.size), interpolation=how)
         return small[None]
 
     def snapshot(self) -> Snapshot:

@@ -286,6 +286,42 @@ def test_the_true_reward_is_not_clipped() -> None:
     assert found.true_nh.tolist() == [[10.0] * 4] * 2
 
 
+def test_clipping_is_of_the_oracles_rewards_alone() -> None:
+    """Labels see 10 and 20 as they are; the oracle sees ones, if it is told so."""
+    loud = replace(clock_bed([9]), make=lambda lanes: Numbers(Clock([[9]] * lanes, loud=True)))
+    bed = replace(loud, frame=(), states=64)
+    for method, clip, wanted in (("a2c", True, 1.0), ("a2c", False, 10.0)):
+        settings = clocked(method)
+        experiment = Experiment(replace(settings, a2c=replace(settings.a2c, clip_rewards=clip)), bed=bed)
+        track = experiment.lanes.play(zeros, 2)
+        assert experiment._paid(track).unique().tolist() == [wanted]
+        assert track.true_nh.unique().tolist() == [10.0]
+    settings = clocked("drlhf")
+    clipping = Experiment(replace(settings, a2c=replace(settings.a2c, clip_rewards=True)), bed=bed)
+    plain = Experiment(settings, bed=bed)
+    for _ in range(7):
+        clipping.tick()
+        plain.tick()
+    assert clipping.agent.updates > 0
+    same(state(clipping)["agent"], state(plain)["agent"])
+
+
+def test_the_rate_falls_linearly_if_it_is_told_to() -> None:
+    """To zero, where nothing moves any more."""
+    settings = clocked("a2c")
+    settings = replace(settings, a2c=replace(settings.a2c, anneal_updates=4))
+    experiment = Experiment(settings, bed=numbered_bed())
+    rate, rates = settings.a2c.learning_rate, []
+    for _ in range(6):
+        experiment.update()
+        rates.append(experiment.agent.optimizer.param_groups[0]["lr"])
+    assert rates == [rate, 0.75 * rate, 0.5 * rate, 0.25 * rate, 0.0, 0.0]
+    before = [p.clone() for p in experiment.agent.parameters]
+    experiment.update()
+    for p, was in zip(experiment.agent.parameters, before, strict=True):
+        assert torch.equal(p, was)
+
+
 # Gradients that reach the optimisers.
 
 

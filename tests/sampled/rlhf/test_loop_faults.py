@@ -95,15 +95,15 @@ FAULTS = (
     ),
     LoopFault(
         "methods that learn a reward are trained on the true one",
-        "reward_nh = self.model.of_track(track) if self.learned else track.true_nh",
+        "reward_nh = self.model.of_track(track) if self.learned else self._paid(track)",
         "reward_nh = track.true_nh",
         "test_between_labels_the_true_reward_may_be_anything",
         ("drlhf", "monkeypatch"),
     ),
     LoopFault(
         "the oracle is trained on a reward of zeros",
-        "reward_nh = self.model.of_track(track) if self.learned else track.true_nh",
-        "reward_nh = self.model.of_track(track) if self.learned else 0.0 * track.true_nh",
+        "reward_nh = self.model.of_track(track) if self.learned else self._paid(track)",
+        "reward_nh = self.model.of_track(track) if self.learned else 0.0 * self._paid(track)",
         "test_the_oracle_is_trained_on_the_true_reward",
         ("monkeypatch",),
     ),

@@ -98,6 +98,10 @@ def test_every_gap_that_matters_is_a_field() -> None:
         "a2c.gamma",
         "a2c.workers",
         "a2c.optimizer",
+        "a2c.anneal_updates",
+        "a2c.clip_rewards",
+        "game.max_pool",
+        "game.downsampling",
         "networks.padding",
         "run.updates",
     } <= names

@@ -10,7 +10,7 @@ import torch
 from sampled.errors import InputError
 from sampled.rlhf import experiment
 from sampled.rlhf.lanes import Game, Lanes
-from sampled.rlhf.settings import Atari, MinAtar, Tabular
+from sampled.rlhf.settings import Atari, Downsampling, MinAtar, Tabular
 from sampled.rlhf.testbeds import atari, minatar, tabular
 from sampled.rlhf.testbeds.contract import Copies, plain, unplain
 from tests.sampled.rlhf.games import zeros
@@ -282,11 +282,19 @@ def test_every_snapshot_of_the_emulator_is_whole() -> None:
     assert cut > 3
 
 
-def test_single_frames_are_not_mixed_with_older_ones() -> None:
-    """With no frame skipped a step shows the last screen alone."""
+@pytest.mark.parametrize(
+    ("changed", "how"),
+    [
+        ({"frame_skip": 1}, "INTER_AREA"),
+        ({"max_pool": False}, "INTER_AREA"),
+        ({"max_pool": False, "downsampling": Downsampling.LINEAR, "max_frames": 75}, "INTER_LINEAR"),
+    ],
+)
+def test_single_frames_are_not_mixed_with_older_ones(changed: dict[str, Any], how: str) -> None:
+    """With no frame skipped, or no pooling, a step shows the last screen alone."""
     import cv2
 
-    lanes = atari.testbed(raw(frame_skip=1)).make(1)
+    lanes = atari.testbed(raw(**changed)).make(1)
     assert isinstance(lanes, Copies)
     copy = lanes.copies[0]
     assert isinstance(copy, atari.AtariCopy)
@@ -294,7 +302,8 @@ def test_single_frames_are_not_mixed_with_older_ones() -> None:
     for some in actions(18, 1, 80):
         frame = lanes.step(some)[0][0, 0]
         screen = copy._ale.getScreenGrayscale()
-        np.testing.assert_array_equal(frame, cv2.resize(screen, (84, 84), interpolation=cv2.INTER_AREA))
+        small = cv2.resize(screen, (84, 84), interpolation=getattr(cv2, how))
+        np.testing.assert_array_equal(frame, small)
 
 
 def test_episodes_are_truncated_at_the_limit_of_frames() -> None:
