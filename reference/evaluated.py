@@ -27,6 +27,10 @@ class Evaluated:
     grad_x: Array
     grad_policies: tuple[Array, ...]
 
+    def __post_init__(self) -> None:
+        if isinstance(self.value, np.generic):  # what a sum over all axes is
+            object.__setattr__(self, "value", np.asarray(self.value))
+
     def __add__(self, other: "Evaluated") -> "Evaluated":
         """Sum of two functions of the same arguments.
 
@@ -60,7 +64,7 @@ class Evaluated:
         """
         factor = scalar("factor", factor)
         return Evaluated(
-            np.asarray(factor * self.value),
+            factor * self.value,
             factor * self.grad_x,
             tuple(factor * g for g in self.grad_policies),
         )

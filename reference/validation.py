@@ -41,6 +41,8 @@ def reals(name: str, value: npt.ArrayLike, *, finite: bool = True) -> Array:
         raise InputError(
             f"{name} is ragged ({error}); give rows of one length, or a NumPy array"
         ) from error
+    except (RuntimeError, TypeError) as error:  # tensors that need gradients, or are elsewhere
+        raise InputError(f"{name} is no array ({error}): give a NumPy array") from error
     if raw.dtype.kind not in "iuf":
         raise InputError(
             f"{name} has dtype {raw.dtype}; the exact side computes with real numbers: "
@@ -121,7 +123,7 @@ def distributions(
         raise InputError(
             f"{entry(name, where)} sums to {total:.17g}; every row must sum to 1 within "
             f"{tolerance:g}: "
-            + (remedy or "divide the row by its sum if it is meant to be a distribution")
+            + (remedy or "divide the row by its sum, in float64, if it is meant to be a distribution")
         )
     return array
 

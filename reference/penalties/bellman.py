@@ -11,8 +11,6 @@ pi^ stands in for pi* throughout; the paper's C.7 leaves the exact Q* in grad_pi
 algorithm has: pass the two apart to see what that changes.
 """
 
-import numpy as np
-
 from reference.evaluated import Evaluated
 from reference.evaluation import agree, evaluate, q_gradient_x
 from reference.optimality import policy_iteration
@@ -46,7 +44,7 @@ def bellman_penalty(lower: ParametricMdp, x: Array, pi_sa: Array, companion_sa: 
     gap_s = gap_s - mdp.tau * (h.value(best.pi_sa) - h.value(pi_sa))
     grad_x = q_gradient_x(lower, x, best, mdp.rho_s[..., None] * (best.pi_sa - pi_sa))
     grad_pi = mdp.rho_s[..., None] * (mdp.tau * h.gradient(pi_sa) - best.q_sa)
-    return Evaluated(np.asarray((mdp.rho_s * gap_s).sum(axis=-1)), grad_x, (grad_pi,))
+    return Evaluated((mdp.rho_s * gap_s).sum(axis=-1), grad_x, (grad_pi,))
 
 
 def _evaluate(

@@ -95,6 +95,13 @@ def changed(record: Any, **parts: object) -> Call:
     return partial(replace, record, **parts)
 
 
+class Elsewhere:
+    """Refuses to become an array, as tensors do that need gradients."""
+
+    def __array__(self, *_args: object, **_kinds: object) -> Array:
+        raise RuntimeError("use tensor.detach().numpy() instead")
+
+
 def wrong_arrays(record: Any, name: str) -> Cases:
     """What no array of real numbers may be, for one field of a valid record."""
     array: Array = getattr(record, name)
@@ -117,6 +124,7 @@ def wrong_arrays(record: Any, name: str) -> Cases:
             changed(record, **{name: edited(array, (0,) * array.ndim, np.nan)}),
             f"{name}{first} is nan.*look for",
         ),
+        f"{name} elsewhere": (changed(record, **{name: Elsewhere()}), f"{name} is no array.*detach"),
         f"{name} infinite": (
             changed(record, **{name: edited(array, (0,) * array.ndim, np.inf)}),
             f"{name}{first} is inf.*look for",

@@ -21,6 +21,7 @@ import importlib
 import os
 import random
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -257,10 +258,10 @@ class Call:
         except RuntimeError as error:
             if "memory" in str(error).lower():
                 raise InputError(_out_of_memory(batch)) from error
-            raise InputError(f"the estimator fails with RuntimeError: {error}") from error
+            raise InputError(_failed(error)) from error
         except (Exception, SystemExit) as error:
             # An exit of its own would end the audit with a code that says something else.
-            raise InputError(f"the estimator fails with {type(error).__name__}: {error}") from error
+            raise InputError(_failed(error)) from error
         return self._checked(found)
 
     def _checked(self, found: Any) -> Array:
@@ -299,6 +300,17 @@ class Call:
             where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
             raise InputError(f"the estimate of {name} is {array[where]} at {where}: it must be finite")
         return array.reshape(len(array), -1)
+
+
+def _failed(error: BaseException) -> str:
+    """What was raised, and where: the last line outside of installed packages."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)[1:]
+        if "site-packages" not in frame.filename and not frame.filename.startswith("<")
+    ]
+    where = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    return f"the estimator fails with {type(error).__name__}{where}: {error}"
 
 
 def _out_of_memory(batch: int) -> str:

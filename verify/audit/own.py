@@ -21,7 +21,7 @@ from verify.report import files
 
 def audit(
     estimator: Any,
-    problem: Any = "general",
+    problem: Any = "plain",
     target: str = "value.y",
     *,
     steps: int | None = None,

@@ -5,7 +5,7 @@ In a test::
     from verify.audit.testing import assert_unbiased
 
     def test_my_estimator():
-        assert_unbiased(my_estimator, "general", "value.y", steps=5, epsilon=0.05)
+        assert_unbiased(my_estimator, "plain", "value.y", steps=5, epsilon=0.05)
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ from verify.audit.own import Audited, audit
 
 
 def assert_unbiased(
-    estimator: Any, problem: Any = "general", target: str = "value.y", **asked: Any
+    estimator: Any, problem: Any = "plain", target: str = "value.y", **asked: Any
 ) -> Audited:
     """Audit an estimator and raise unless it is certified.
 

@@ -19,7 +19,7 @@ Examples:
   python -m verify audit list                     their names
   python -m verify audit gpomdp value_penalty     those whose names begin so
   python -m verify audit faults --seeds 200       estimators that are faulty on purpose, and right ones
-  python -m verify audit --estimator package.module:name --problem general --target value.y --steps 5
+  python -m verify audit --estimator package.module:name --problem plain --target value.y --steps 5
   python -m verify audit --estimator package.module:name --problem game.npz --target nikaido_isoda
   python -m verify audit ... --out DIR            into another folder; the same command goes on there
 
@@ -46,11 +46,19 @@ def _run(
         typer.Option(metavar="MODULE:NAME", show_default=False, help="Anyone's estimator to audit."),
     ] = "",
     problem: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="A default problem, or one in a .npz file.")
-    ] = "general",
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            show_default="plain",
+            help="Of --estimator: a default problem, or one in a .npz file; docs/audit.md lists them.",
+        ),
+    ] = None,
     target: Annotated[
-        str, typer.Option(metavar="TARGET", help="A quantity, or one block of its gradient.")
-    ] = "value.y",
+        str | None,
+        typer.Option(
+            metavar="TARGET", show_default="value.y", help="A quantity, or one block of its gradient."
+        ),
+    ] = None,
     steps: Annotated[
         int | None,
         typer.Option(min=1, metavar="T", show_default="all", help="Steps that the estimator declares."),
@@ -67,7 +75,10 @@ def _run(
             help="Largest absolute value of an entry of an estimate.",
         ),
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, metavar="N", help="Trajectories of one estimate.")] = 16,
+    batch: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", show_default="16", help="Trajectories of one estimate."),
+    ] = None,
     level: Annotated[
         Literal["quick", "standard", "deep"], typer.Option(help="Sets epsilon: 0.1, 0.01, 0.005.")
     ] = "standard",
@@ -106,6 +117,17 @@ def _run(
     with usage_errors():
         if bool(words) == bool(estimator):
             raise InputError("name built-in audits, such as all, or give --estimator; not both")
+        foreign = {
+            "--problem": problem,
+            "--target": target,
+            "--steps": steps,
+            "--undiscounted": undiscounted or None,
+            "--range": reach,
+            "--batch": batch,
+        }
+        given = [name for name, value in foreign.items() if value is not None]
+        if words and given:
+            raise InputError(f"{given[0]} is of --estimator: built-in audits have their own")
         if words == ["list"]:
             _list()
             return
@@ -122,7 +144,8 @@ def _run(
             limit=most,
         )
         if estimator:
-            _own(estimator, problem, target, steps, undiscounted, reach, batch, demand, seed, out)
+            own = problem or "plain", target or "value.y", steps, undiscounted, reach, batch or 16
+            _own(estimator, *own, demand, seed, out)
         elif words == ["faults"]:
             _faults(seeds, seed, jobs or _cores(), out)
         else:

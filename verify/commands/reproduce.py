@@ -117,25 +117,25 @@ def _run(
         ),
     ] = None,
     seeds: Annotated[
-        int,
+        int | None,
         typer.Option(
             "--seeds",
-            min=0,
+            min=1,
             metavar="N",
             show_default="the budget's",
             help="Of rlhf: number of runs of each method, two or more.",
         ),
-    ] = 0,
+    ] = None,
     steps: Annotated[
-        int,
+        int | None,
         typer.Option(
             "--steps",
-            min=0,
+            min=1,
             metavar="N",
             show_default="the budget's",
             help="Of rlhf: environment steps of the policy in each run.",
         ),
-    ] = 0,
+    ] = None,
     device: Annotated[
         str,
         typer.Option("--device", metavar="NAME", show_default="cpu", help="Of rlhf: such as cuda."),
@@ -170,7 +170,7 @@ def _run(
         from verify.experiments.contract import Choice
 
         choice = Choice(
-            testbed, tuple(game or ()), tuple(method or ()), seeds, steps, device, tensorboard
+            testbed, tuple(game or ()), tuple(method or ()), seeds or 0, steps or 0, device, tensorboard
         )
         if check and redraw:
             raise typer.BadParameter("--check runs again and --redraw does not: use one of them")

@@ -395,7 +395,8 @@ def _curve(curve: Curve, request: Request, data: Data) -> dict[str, Any]:
 def tables(plan: Plan, found: Sequence[Finding], data: Data) -> str:
     """Final values of the featured settings, then all verdicts, as Markdown."""
     measures = [measure.name for measure in plan.measures]
-    parts = [
+    parts = [f"**{plan.notice}**\n"] if plan.notice else []
+    parts += [
         f"**Final values: {setting}**\n\n{findings.finals(data, measures, setting)}\n"
         for setting in plan.featured
     ]

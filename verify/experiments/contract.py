@@ -287,6 +287,8 @@ class Plan:
         Makes the series that are kept of those of the jobs, such as one of all seeds.
     beside : callable
         Reads the directories of jobs, by their keys.
+    notice : str
+        What stands above tables and pictures, such as that they are no result.
     """
 
     measures: tuple[Measure, ...]
@@ -297,6 +299,7 @@ class Plan:
     assumptions: Mapping[str, str] = field(default_factory=dict)
     gathered: Callable[[Data], Data] = _all
     beside: Callable[[Mapping[str, Path]], Beside] = _nothing
+    notice: str = ""
 
 
 @dataclass(frozen=True)

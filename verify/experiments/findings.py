@@ -122,9 +122,9 @@ def finals(data: Data, measures: Sequence[str], setting: str) -> str:
     measure's mean from the second last to the last fifth of the run, in percent of its range.
     """
     rows = []
-    for series in data.values():
-        if series.key.rsplit("/", 2)[0] != setting:
-            continue
+    own = [series for series in data.values() if series.key.rsplit("/", 2)[0] == setting]
+    measures = [name for name in measures if any(name in series.values for series in own)]
+    for series in own:
         row = [series.key.split("/", 1)[1], _spelled(series), f"{series.iterations[-1]:,}"]
         row += [f"{series.steps[-1]:,}" if series.steps[-1] else ""]
         for measure in measures:

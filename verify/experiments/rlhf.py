@@ -59,6 +59,9 @@ TOGETHER = "together"
 """The setting of all games."""
 
 
+NO_RESULT = "Pipeline check, no result."
+"""What stands with all that says nothing of the methods."""
+
 SMOKE = Cut(
     pairs=64, window=50, warmup=2, epoch_every=3, batch=8, lanes=4, max_steps=60, checkpoint_every=5
 )
@@ -462,7 +465,7 @@ def claims(measure: str, budget: Budget) -> Iterator[Claim]:
 
 def figures(bed: Bed, budget: Budget) -> Iterator[Figure]:
     """Curves of each game, over updates and over all steps; final values over lambda."""
-    about, beside = ("", "") if budget.result else ("Pipeline check, no result. ", ", a pipeline check")
+    about, beside = ("", "") if budget.result else (f"{NO_RESULT} ", ", a pipeline check")
     titles = {game: game.replace("_", " ") + beside for game in budget.games}
     colours = {method: i for i, method in enumerate(budget.methods)}
     for x, caption in (
@@ -546,7 +549,7 @@ def plan(choice: Choice, budget: str, seed: int) -> Plan:
         testbed(settings(task).game)
     if choice.tensorboard:
         board_writer()
-    measures = (bed.measure, SHARE)
+    measures, notice = (bed.measure, SHARE), "" if part.result else NO_RESULT
     return Plan(
         measures,
         (functools.partial(_jobs, choice, part, seed),),
@@ -556,8 +559,9 @@ def plan(choice: Choice, budget: str, seed: int) -> Plan:
         _assumptions(choice, part),
         functools.partial(gathered, bed.measure.name, part),
         functools.partial(
-            rlhf_runs.beside, {g: f"{bed.presets}_{g}" for g in part.games}, choice.testbed
+            rlhf_runs.beside, {g: f"{bed.presets}_{g}" for g in part.games}, choice.testbed, notice
         ),
+        notice,
     )
 
 
@@ -604,7 +608,8 @@ def known_games(testbed: str) -> tuple[str, ...]:
 
 def _assumptions(choice: Choice, part: Budget) -> dict[str, str]:
     found = {
-        "settings": f"the presets {BEDS[choice.testbed].presets}_*, whose fields docs/rlhf.md explains",
+        "settings": f"the presets whose names begin with {BEDS[choice.testbed].presets}; "
+        "docs/rlhf.md explains their fields",
         "seeds": f"{part.seeds}; at each, all methods have the same task and the same first networks",
         "final value": "mean over the last fifth of a run",
         "PBRL as derived": "the weights of the preset, of which docs/rlhf.md says how they were chosen; "

@@ -180,7 +180,7 @@ def perform(task: Task, settings: "Settings", room: Path) -> Series:
     experiment = run(settings, room, device=task.device, tensorboard=task.tensorboard, watch=watch)
     if task.testbed != "tabular":
         _emulate(experiment, rates)
-        _show(experiment, room)
+    _show(experiment, room)
     rates.write()
     lines = [json.loads(line) for line in (room / records.METRICS).read_text("utf-8").splitlines()]
     points = [line for line in lines if task.measure in line]
@@ -295,16 +295,19 @@ def _show(experiment: "Experiment", room: Path) -> None:
     chosen = buffer.pairs(torch.tensor((decided or newest)[:SHOWN]))
     shown = []
     for m in range(chosen.count):
-        first, second, text = compared(chosen, m, COLUMNS)
+        first, second, text = compared(chosen, m, COLUMNS, states=experiment.bed.states)
         strips = [{"png": _png(s), "size": [s.shape[1], s.shape[0]]} for s in (first, second)]
         shown.append({"strips": strips, "text": text, "label": float(chosen.label_m[m])})
     files.write(room / COMPARED, json.dumps(shown))
 
 
-def pairs_svg(shown: Sequence[Mapping[str, Any]]) -> str:
-    """Draw compared segments below each other, each pair with what its label says."""
+def pairs_svg(shown: Sequence[Mapping[str, Any]], notice: str = "") -> str:
+    """Draw compared segments below each other, each pair with what its label says; first a notice."""
     parts: list[str] = []
     y = 4.0
+    if notice:
+        y += 14.0
+        parts.append(f'<text x="4" y="{y:.0f}" font-weight="bold">{escape(notice)}</text>')
     for pair in shown:
         y += 14.0
         parts.append(f'<text x="4" y="{y:.0f}">{escape(pair["text"])}</text>')
@@ -334,14 +337,14 @@ def pairs_svg(shown: Sequence[Mapping[str, Any]]) -> str:
 # What directories tell.
 
 
-def beside(presets: Mapping[str, str], testbed: str, rooms: Mapping[str, Path]) -> Beside:
+def beside(presets: Mapping[str, str], testbed: str, notice: str, rooms: Mapping[str, Path]) -> Beside:
     """Pictures of each game, and what runs of the presets cost at the rates of these.
 
     Parameters
     ----------
     presets : mapping of str to str
         By game.
-    testbed : str
+    testbed, notice : str
     rooms : mapping of str to Path
         By key of the run.
     """
@@ -351,11 +354,12 @@ def beside(presets: Mapping[str, str], testbed: str, rooms: Mapping[str, Path]) 
         with_pairs = [room / COMPARED for room in own.values() if (room / COMPARED).is_file()]
         if with_pairs:
             shown = json.loads(with_pairs[0].read_text(encoding="utf-8"))
+            seen = "states, each a cell," if testbed == "tabular" else "frames"
             caption = (
-                f"Compared segments of {game.replace('_', ' ')}, the last pairs of a run: frames of "
-                "both from the first step to the last; the preferred one is framed"
+                f"{notice} Compared segments of {game.replace('_', ' ')}, the last pairs of a run: "
+                f"{seen} of both from the first step to the last; the preferred one is framed"
             )
-            pictures.append(Picture(f"pairs_{game}", caption, pairs_svg(shown)))
+            pictures.append(Picture(f"pairs_{game}", caption.strip(), pairs_svg(shown, notice)))
         if testbed == "tabular":
             continue
         for method in dict.fromkeys(key.split("/")[2] for key in own):

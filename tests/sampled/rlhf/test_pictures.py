@@ -47,6 +47,16 @@ def test_strips_show_steps_that_count() -> None:
     np.testing.assert_array_equal(strip(pairs.first, 0, 3), first)
 
 
+def test_a_state_is_a_cell_of_a_board() -> None:
+    """Of the lake, its place on the map."""
+    for states, shape in ((16, (4, 4, 3)), (10, (2, 5, 3)), (7, (1, 7, 3))):
+        for state in range(states):
+            found = image(torch.tensor(state), states)
+            assert found.shape == shape
+            (lit,) = np.flatnonzero(found[..., 0].reshape(-1) == 255)
+            assert lit == state
+
+
 def test_numbers_are_no_images() -> None:
     with pytest.raises(InputError, match=r"frames of shape \(\) are no images"):
         image(torch.tensor(3))

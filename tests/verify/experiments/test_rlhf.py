@@ -433,7 +433,8 @@ def test_compared_segments_are_drawn_as_they_are() -> None:
             "label": 0.0,
         }
     ]
-    root = ET.fromstring(rlhf_runs.pairs_svg(shown))
+    root = ET.fromstring(rlhf_runs.pairs_svg(shown, rlhf.NO_RESULT))
+    assert [e.text for e in root if e.tag.endswith("text")] == [rlhf.NO_RESULT, shown[0]["text"]]
     images = [e for e in root if e.tag.endswith("image")]
     for element, strip in zip(images, strips, strict=True):
         data = element.attrib["href"].removeprefix("data:image/png;base64,")
