@@ -28,8 +28,9 @@ class Evaluated:
     grad_policies: tuple[Array, ...]
 
     def __post_init__(self) -> None:
-        if isinstance(self.value, np.generic):  # what a sum over all axes is
-            object.__setattr__(self, "value", np.asarray(self.value))
+        value: object = self.value
+        if isinstance(value, np.generic):  # what a sum over all axes is, whatever its annotation
+            object.__setattr__(self, "value", np.asarray(value))
 
     def __add__(self, other: "Evaluated") -> "Evaluated":
         """Sum of two functions of the same arguments.
