@@ -31,7 +31,7 @@ from typing import Any
 
 import numpy as np
 
-from reference.contractions import arrivals, joint_actions, next_values, policy_chains
+from reference.contractions import arrivals, joint_actions, next_values, policy_chains, row_sums
 from reference.domains import member, point
 from reference.errors import InputError, ShapeError
 from reference.policies import SmoothMap
@@ -51,7 +51,7 @@ def contraction(P_rt: Array, gamma: float, *, mixed: int = 0) -> Array:
     InputError
         If it is not positive: then nothing ensures that there are values.
     """
-    sums = (P_rt @ np.ones(P_rt.shape[-1])).max(axis=-1)
+    sums = row_sums(P_rt).max(axis=-1)
     modulus = np.asarray(1.0 - gamma * sums * (1.0 + (P_rt.shape[-1] + mixed + 4) * UNIT))
     if (modulus <= 0.0).any():
         raise InputError(
@@ -156,6 +156,11 @@ class PolicyEvaluation:
         """Expected discounted visits M' mu of a start measure, which may be signed."""
         return self.chain.solve_adjoint(mu_s)
 
+    @cached_property
+    def visits_s(self) -> Array:
+        """Expected discounted visits from rho, shape (..., S)."""
+        return self.visits(self.mdp.rho_s)
+
     def occupancy(self, mu_s: Array) -> Array:
         """Discounted occupancy (1 - gamma) M' mu; it has the mass of mu."""
         return (1.0 - self.mdp.gamma) * self.visits(mu_s)
@@ -197,7 +202,7 @@ def evaluate_all(mdp: Mdp, policies: Sequence[Array]) -> tuple[PolicyEvaluation,
         c_s = (pi_sa * mdp.r_sa).sum(axis=-1) - mdp.tau * mdp.regularizer.value(pi_sa)
         P_st = chains_kst[..., k, :, :]
         modulus = contraction(P_st, mdp.gamma, mixed=mdp.n_actions)
-        chain = resolvent(P_st, mdp.gamma)
+        chain = resolvent(P_st, mdp.gamma, checked=True)
         evaluations.append(PolicyEvaluation(mdp, pi_sa, chain.solve(c_s), chain, modulus))
     return tuple(evaluations)
 
@@ -242,7 +247,7 @@ def policy_gradient(evaluation: PolicyEvaluation) -> Array:
     slope_sa = evaluation.q_sa
     if mdp.tau > 0.0:
         slope_sa = slope_sa - mdp.tau * mdp.regularizer.gradient(evaluation.pi_sa)
-    return _where_visited(evaluation.visits(mdp.rho_s), slope_sa)
+    return _where_visited(evaluation.visits_s, slope_sa)
 
 
 def _where_visited(visits_s: Array, slope_sa: Array) -> Array:
@@ -283,7 +288,7 @@ def value_gradient_x(family: ParametricMdp, x: Array, evaluation: PolicyEvaluati
         If x is outside its domain, or the evaluation belongs to a problem of another shape.
     """
     x = _parametric(family, x, evaluation)
-    weights_sa = evaluation.visits(evaluation.mdp.rho_s)[..., None] * evaluation.pi_sa
+    weights_sa = evaluation.visits_s[..., None] * evaluation.pi_sa
     return _pulled(family, x, weights_sa, evaluation)
 
 
@@ -380,6 +385,11 @@ class JointEvaluation:
         """Expected discounted visits M' mu of a start measure, which may be signed."""
         return self.chain.solve_adjoint(mu_s)
 
+    @cached_property
+    def visits_s(self) -> Array:
+        """Expected discounted visits from rho, shape (..., S)."""
+        return self.visits(self.game.rho_s)
+
     def occupancy(self, mu_s: Array) -> Array:
         """Discounted occupancy (1 - gamma) M' mu; it has the mass of mu."""
         return (1.0 - self.game.gamma) * self.visits(mu_s)
@@ -445,7 +455,7 @@ def evaluate_pairs(
         c_s = (joint_sj * r_sj).sum(axis=-1) + _bonus(game, pi_sa, pi_sb)
         P_st = chains_kst[..., k, :, :]
         modulus = contraction(P_st, game.gamma, mixed=n_first * n_second)
-        chain = resolvent(P_st, game.gamma)
+        chain = resolvent(P_st, game.gamma, checked=True)
         evaluations.append(JointEvaluation(game, pi_sa, pi_sb, chain.solve(c_s), chain, modulus))
     return tuple(evaluations)
 
@@ -480,10 +490,10 @@ def joint_policy_gradients(evaluation: JointEvaluation, q_sab: Array) -> tuple[A
     game = evaluation.game
     q_sab = numbers("q_sab", q_sab, "(s, a, b)", game.r_sab.shape[-3:])
     together(q_sab=q_sab.shape[:-3], evaluation=evaluation.v_s.shape[:-1])
-    visits_s = evaluation.visits(game.rho_s)
     slope_sa = np.einsum("...sab,...sb->...sa", q_sab, evaluation.pi_sb)
     slope_sb = np.einsum("...sab,...sa->...sb", q_sab, evaluation.pi_sa)
     if game.tau > 0.0:
         slope_sa = slope_sa - game.tau * game.regularizer_1.gradient(evaluation.pi_sa)
         slope_sb = slope_sb + game.tau * game.regularizer_2.gradient(evaluation.pi_sb)
+    visits_s = evaluation.visits_s
     return _where_visited(visits_s, slope_sa), _where_visited(visits_s, slope_sb)

@@ -295,7 +295,7 @@ def policy_iteration(
             raise InputError("start_sa and start_s are both given: start from one of them")
         start_s = evaluate(mdp, start_sa).v_s
     v_s = _optimal_backup(mdp, mdp.r_sa) if start_s is None else _checked_values(mdp, start_s)
-    found = _sweep(mdp, modulus, v_s, backup(mdp, v_s))
+    found, mixing = _sweep(mdp, modulus, v_s, backup(mdp, v_s)), True
     for iteration in range(max_iterations + 1):
         left_s = _beyond_rounding(found, found.updated_s)
         if tolerance is not None:
@@ -303,7 +303,9 @@ def policy_iteration(
             left_s = np.where((found.error > tolerance)[..., None], left_s, 0.0)
         if iteration == max_iterations or not left_s.any():
             break
-        v_s = found.v_s + discounted_sum(greedy_chain(mdp, found.q_sa), mdp.gamma, left_s, owned=True)
+        P_st = greedy_chain(mdp, found.q_sa)
+        step_s, mixing = discounted_sum(P_st, mdp.gamma, left_s, owned=True, mixing=mixing)
+        v_s = found.v_s + step_s
         found = _sweep(mdp, modulus, v_s, backup(mdp, v_s))
     remedy = "raise the tolerance" if not left_s.any() else "raise max_iterations or the tolerance"
     return _accepted(mdp, found, iteration, tolerance, "policy iteration", remedy)
@@ -486,7 +488,7 @@ def mirror_descent(
     modulus = _modulus(mdp)
     state = mirror_start(mdp, start_sa)
     start = evaluate(mdp, state.pi_sa)
-    found = _sweep(mdp, modulus, start.v_s, start.q_sa)
+    found, mixing = _sweep(mdp, modulus, start.v_s, start.q_sa), True
     for iteration in range(max_iterations + 1):
         open_ = (found.error > found.goal(tolerance))[..., None, None]
         if iteration == max_iterations or not open_.any():
@@ -501,7 +503,9 @@ def mirror_descent(
         # The value of the new policy as a correction of the last one, as in policy iteration.
         mean_s = (pi_sa * found.q_sa).sum(axis=-1) - mdp.tau * mdp.regularizer.value(pi_sa)
         left_s = _beyond_rounding(found, mean_s)
-        v_s = found.v_s + discounted_sum(policy_chain(mdp.P_sat, pi_sa), mdp.gamma, left_s, owned=True)
+        P_st = policy_chain(mdp.P_sat, pi_sa)
+        step_s, mixing = discounted_sum(P_st, mdp.gamma, left_s, owned=True, mixing=mixing)
+        v_s = found.v_s + step_s
         found = _sweep(mdp, modulus, v_s, backup(mdp, v_s))
     remedy = "raise the step, max_iterations or the tolerance"
     return _accepted(mdp, found, iteration, tolerance, "mirror descent", remedy)

@@ -20,6 +20,7 @@ from typing import Literal, Protocol
 import numpy as np
 from scipy.linalg import lu_factor, lu_solve
 
+from reference.contractions import chain_product, row_sums
 from reference.errors import InputError
 from reference.validation import Array, numbers, scalar, together
 
@@ -140,7 +141,7 @@ class _Mixing:
         x_s, residual_s, last = np.zeros_like(b_s), b_s, np.inf
         for _ in range(_CORRECTIONS):
             x_s = x_s + residual_s + coarse * (left_s @ residual_s) * right_s
-            residual_s = b_s + self.gamma * (P_st @ x_s) - x_s
+            residual_s = b_s + self.gamma * chain_product(P_st, x_s) - x_s
             size = float(np.linalg.norm(residual_s))
             # Two roundings per entry of x and b: what a residual has that cannot be told from zero.
             if size <= 4.0 * UNIT * (float(np.linalg.norm(b_s)) + 2.0 * float(np.linalg.norm(x_s))):
@@ -170,7 +171,7 @@ def _chain(P_st: object, gamma: float) -> None:
             "positive: check their order"
         )
     gamma = scalar("gamma", gamma, low=0.0, high=1.0, open_high=True)
-    sums = P_st @ np.ones(P_st.shape[-1])
+    sums = row_sums(P_st)
     # NaN is neither below 1 nor above -inf.
     if not (gamma * sums.max() < 1.0 and sums.min() > -np.inf):
         raise InputError(
@@ -197,15 +198,19 @@ def factorized(P_st: Array, gamma: float) -> _Factorized:
     return _factorized(P_st, gamma)
 
 
-def resolvent(P_st: Array, gamma: float) -> Resolvent:
+def resolvent(P_st: Array, gamma: float, *, checked: bool = False) -> Resolvent:
     """Prepare the solves of one chain (S, S), or keep a batch of chains (..., S, S) as it is.
+
+    ``checked`` says that the chain is of a checked tensor and that gamma times its row sums is below
+    1: it is not read once more.
 
     Raises
     ------
     InputError
         If ``P_st`` is no chain, or gamma is not in [0, 1).
     """
-    _chain(P_st, gamma)
+    if not checked:
+        _chain(P_st, gamma)
     if P_st.ndim > 2:
         return _Batch(_system(P_st, gamma))
     return _mixing(P_st, gamma) or _factorized(P_st, gamma)
@@ -219,15 +224,18 @@ def _mixing(P_st: Array, gamma: float) -> _Mixing | None:
     w_s = np.full(len(P_st), 0.5 / len(P_st))
     w_s[0] += 0.5
     for _ in range(_POWERS):
-        previous_s, w_s = w_s, w_s @ P_st
+        previous_s, w_s = w_s, chain_product(P_st.T, w_s)
     return _Mixing(P_st, gamma, w_s) if np.abs(w_s - previous_s).sum() <= _UNMIXED else None
 
 
-def discounted_sum(P_st: Array, gamma: float, c_s: Array, *, owned: bool = False) -> Array:
+def discounted_sum(
+    P_st: Array, gamma: float, c_s: Array, *, owned: bool = False, mixing: bool = True
+) -> tuple[Array, bool]:
     """v = c + gamma P v, for one use of each chain: no factors are kept.
 
-    ``owned`` says that the chain was made for this call from a checked tensor: it is not read once
-    more to check it, and may be overwritten.
+    Also says whether it was found by corrections; without ``mixing`` they are not tried, as for a chain
+    like the last one, which they did not serve.  ``owned`` says that the chain was made for this call
+    from a checked tensor: it is not read once more to check it, and may be overwritten.
 
     Raises
     ------
@@ -236,8 +244,8 @@ def discounted_sum(P_st: Array, gamma: float, c_s: Array, *, owned: bool = False
     """
     if not owned:
         _chain(P_st, gamma)
-    mixing = _mixing(P_st, gamma) if P_st.ndim == 2 else None
-    found = None if mixing is None else mixing.corrected(c_s)
+    fast = _mixing(P_st, gamma) if mixing and P_st.ndim == 2 else None
+    found = None if fast is None else fast.corrected(c_s)
     if found is not None:
-        return found
-    return _Batch(_system(P_st, gamma, overwrite=owned)).solve(c_s)
+        return found, True
+    return _Batch(_system(P_st, gamma, overwrite=owned)).solve(c_s), False

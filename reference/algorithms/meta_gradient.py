@@ -106,7 +106,7 @@ def derivative_terms(own: PolicyEvaluation, eta_sa: Array) -> tuple[Array, Array
     # Where a softmax underflows to zero, the entropy's gradient is infinite and eta zero.
     gradient_sa = np.where(pi_sa > 0.0, mdp.regularizer.gradient(pi_sa), 0.0)
     moved_s = own.chain.solve((eta_sa * (own.q_sa - mdp.tau * gradient_sa)).sum(axis=-1))
-    visits_s = own.visits(mdp.rho_s)[..., None]
+    visits_s = own.visits_s[..., None]
     arrivals_s = mdp.gamma * arrivals(mdp.P_sat, visits_s * eta_sa)
     later_s = own.visits(arrivals_s)[..., None]
     w_ksa = np.stack([visits_s * pi_sa, visits_s * (eta_sa - pi_sa) + later_s * pi_sa], axis=-3)

@@ -59,7 +59,7 @@ def leader_loss(game: StackelbergGame, x: Array, pi_sb: Array) -> Evaluated:
     grad_sa, grad_sb = joint_policy_gradients(own, own.q_sab + bonus_sab)
     # Without the guards an entropy that does not count would turn its infinite slope into 0 * inf.
     if game.tau_leader > 0.0:
-        visits_s1 = own.visits(game.rho_s)[..., None]
+        visits_s1 = own.visits_s[..., None]
         slope_sa = np.where(visits_s1 > 0.0, h.gradient(pi_sa), 0.0)
         grad_sa = grad_sa - game.tau_leader * visits_s1 * slope_sa
     return Evaluated(-own.value, game.leader.pullback(x, -grad_sa), (-grad_sb,))

@@ -55,8 +55,8 @@ def nikaido_isoda(
     grad_1, _ = joint_policy_gradients(best_2, q_ksab[..., 1, :, :, :])
     w_ksab = np.stack(
         [
-            best_1.visits(game.rho_s)[..., None, None] * best_1.joint_sab,
-            -best_2.visits(game.rho_s)[..., None, None] * best_2.joint_sab,
+            best_1.visits_s[..., None, None] * best_1.joint_sab,
+            -best_2.visits_s[..., None, None] * best_2.joint_sab,
         ],
         axis=-4,
     )

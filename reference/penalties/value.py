@@ -41,8 +41,8 @@ def value_penalty(lower: ParametricMdp, x: Array, pi_sa: Array, companion_sa: Ar
     own, best = evaluate_all(mdp, [pi_sa, companion_sa])
     w_ksa = np.stack(
         [
-            best.visits(mdp.rho_s)[..., None] * best.pi_sa,
-            -own.visits(mdp.rho_s)[..., None] * own.pi_sa,
+            best.visits_s[..., None] * best.pi_sa,
+            -own.visits_s[..., None] * own.pi_sa,
         ],
         axis=-3,
     )

@@ -1218,6 +1218,7 @@ EXEMPT: dict[Callable[..., object], str] = {
         getattr(contractions, name): _NUMERICS
         for name in vars(contractions)
         if getattr(getattr(contractions, name), "__module__", "") == "reference.contractions"
+        and name not in ("_products", "processors")  # private, and one that takes nothing
     },
     evaluation.contraction: _NUMERICS,
     evaluation.rounding: _NUMERICS,

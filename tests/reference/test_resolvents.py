@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reference.resolvents import LARGE, UNIT, _Factorized, _Mixing, factorized, resolvent
+from reference.resolvents import (
+    LARGE,
+    UNIT,
+    _Factorized,
+    _Mixing,
+    discounted_sum,
+    factorized,
+    resolvent,
+)
 from reference.validation import Array
 
 
@@ -84,3 +92,16 @@ def test_lists_of_vectors_are_left_to_the_factors() -> None:
 
 def test_small_chains_are_factorised() -> None:
     assert isinstance(resolvent(mixing(np.random.default_rng(0), LARGE - 1), 0.9), _Factorized)
+
+
+def test_one_use_of_a_chain_says_whether_corrections_served() -> None:
+    generator = np.random.default_rng(6)
+    c_s = generator.standard_normal(LARGE)
+    for P_st, fast in ((mixing(generator, LARGE), True), (blocks(LARGE, 1e-4), False)):
+        v_s, served = discounted_sum(P_st, 0.9, c_s)
+        assert served == fast
+        others, never = discounted_sum(P_st.copy(), 0.9, c_s, owned=True, mixing=False)
+        assert not never
+        for found in (v_s, others):
+            left = np.abs(c_s + 0.9 * P_st @ found - found).max()
+            assert left <= 20.0 * LARGE * UNIT * np.abs(found).max()

@@ -7,11 +7,11 @@ MUTANT = Mutant(
     module="reference.optimality",
     old="        if iteration == max_iterations or not left_s.any():\n"
     "            break\n"
-    "        v_s = found.v_s + discounted_sum(greedy_chain",
+    "        P_st = greedy_chain",
     new="        if iteration == 1:\n"
     "            q_sa, none = found.q_sa, 0.0 * found.error\n"
     "            return Optimum(mdp, greedy(mdp, q_sa), found.v_s, q_sa, none, 1)\n"
-    "        v_s = found.v_s + discounted_sum(greedy_chain",
+    "        P_st = greedy_chain",
     suspects=("optimum.v",),
     statements=("lemma_04_optimum", "lemma_06", "lemma_12_gaps", "lemma_13a"),
 )
