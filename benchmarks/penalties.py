@@ -5,8 +5,7 @@ are timed in the same run, each run after the other: one contraction of the tran
 use of it, one factorisation per policy, one product of the tensor with the value vectors.  Automatic
 differentiation in PyTorch computes the same gradients from the same arrays, and its result is held
 to the closed form's.  Peak memory (on Linux) is that of a process of its own, above what it holds
-once the problem is in memory.  All is measured on one core and on all of them: PyTorch divides a
-batch of small products among the cores, NumPy does not.
+once the problem is in memory.  All is measured on one core and on all of them.
 """
 
 import argparse
@@ -163,9 +162,9 @@ def parts(name: str, arrays: Arguments, given: Arguments) -> dict[str, Callable[
     }
 
 
-PAUSE = 0.1
-"""Seconds before a run is timed: idle threads of NumPy's, SciPy's and PyTorch's own pools spin for some
-30 ms after their last work, and would take a processor from the next library's."""
+PAUSE = 0.2
+"""Seconds before a run is timed: idle threads of OpenBLAS spin for some 0.1 s after their last work, and
+would take a processor from the next library's."""
 
 
 def seconds(work: Callable[[], object]) -> float:

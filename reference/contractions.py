@@ -50,7 +50,7 @@ def chain_product(P_rt: Array, v_t: Array) -> Array:
     """sum_t P(t|r) v(t) of one matrix, shape (R,).
 
     A small one is left to NumPy's own loop on one processor: BLAS would wake its threads, which gain
-    little and then keep the other processors busy for some 30 ms.
+    little and then, spinning, keep the other processors from the next product for some 0.1 s.
     """
     return np.asarray(P_rt @ v_t if P_rt.size >= LARGE else np.einsum("rt,t->r", P_rt, v_t))
 
