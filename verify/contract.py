@@ -54,7 +54,8 @@ class Outcome:
     traceback : str
         Of the exception that ended the check; empty unless the status is an error.
     verdict : str
-        Of a claim of the paper: ``PROVED``, ``SURVIVED``, ``REFUTED``, ...; empty for other outcomes.
+        Of a claim of the paper: ``PROVED``, ``SURVIVED``, ``REFUTED``, ...; of an audit: ``CERTIFIED``,
+        ``BIASED``, ...; empty for other outcomes.
     """
 
     name: str

@@ -18,6 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from reference.errors import InputError
+from verify.audit import contract as audit
+from verify.claims import contract as claims
 from verify.contract import Check, Context, Group, Level, Outcome, Status
 from verify.report import document, files, junit, tables
 from verify.report.run import Origin, Run, fingerprint
@@ -95,6 +97,15 @@ def test_schema_is_one_and_describes_every_field() -> None:
         if "properties" in node:
             assert set(node["required"]) == set(node["properties"])
             assert node["additionalProperties"] is False
+
+
+def test_schema_knows_every_verdict() -> None:
+    outcome = document.schema()["properties"]["outcomes"]["items"]["properties"]
+    verdicts = [*map(str, claims.Verdict), *map(str, audit.Verdict)]
+    assert outcome["verdict"]["enum"] == ["", *verdicts]
+    for verdict in verdicts:
+        judged = (replace(OUTCOMES["routes.value"][0], verdict=verdict),)
+        valid(run_of().after(CHECKS[1], judged, 1.0))
 
 
 @pytest.mark.parametrize("names", [(), ("routes.value",), tuple(OUTCOMES)])
