@@ -48,7 +48,7 @@ def _caption(entry: Mapping[str, Any]) -> Markup:
     return Markup("<strong>{}.</strong> {}").format(prose(title), words) if title else words
 
 
-def experiment(material: Material, name: str) -> Markup | None:
+def experiment(material: Material, name: str, title: str = "") -> Markup | None:
     """Draw an experiment of Section 6: its figures, its findings, and what was assumed.
 
     Parameters
@@ -56,6 +56,8 @@ def experiment(material: Material, name: str) -> Markup | None:
     material : Material
     name : str
         Of the experiment.
+    title : str
+        Heading of one of several experiments in a section.
 
     Raises
     ------
@@ -70,12 +72,13 @@ def experiment(material: Material, name: str) -> Markup | None:
     manifest = documents.read(path)
     findings = documents.read(path.with_name(documents.FINDINGS))
     with reading(path):
-        return _experiment(path.parent, manifest, findings["findings"])
+        return _experiment(path.parent, manifest, findings["findings"], title)
 
 
 def _experiment(
-    folder: Path, manifest: Mapping[str, Any], findings: Sequence[Mapping[str, Any]]
+    folder: Path, manifest: Mapping[str, Any], findings: Sequence[Mapping[str, Any]], title: str
 ) -> Markup:
+    part_of = Markup("<h4>{}</h4>") if title else Markup("<h3>{}</h3>")
     intro = Markup("<p>{}: {}. Seed {}, budget <em>{}</em>: {}.{}</p>").format(
         manifest["source"],
         manifest["title"],
@@ -88,13 +91,14 @@ def _experiment(
     )
     tables = Markup("").join(_findings(findings))
     return (
-        intro
+        (Markup("<h3>{}</h3>").format(title) if title else Markup())
+        + intro
         + made_by(manifest)
-        + Markup("<h3>Findings</h3>")
+        + part_of.format("Findings")
         + tables
-        + Markup("<h3>Figures</h3>")
+        + part_of.format("Figures")
         + figures(folder, manifest["figures"])
-        + Markup("<h3>What was assumed</h3>")
+        + part_of.format("What was assumed")
         + facts(manifest["assumptions"])
     )
 

@@ -5,11 +5,12 @@ from markupsafe import Markup
 from verify.page.contract import Material, Section
 from verify.page.results import experiment
 
-TESTBEDS = ("tabular", "minatar", "atari")
+TESTBEDS = {"tabular": "Tables, solved exactly", "minatar": "MinAtar", "atari": "Atari"}
 
 
 def _present(material: Material) -> Markup | None:
-    parts = [part for t in TESTBEDS if (part := experiment(material, f"rlhf/{t}")) is not None]
+    drawn = (experiment(material, f"rlhf/{name}", title) for name, title in TESTBEDS.items())
+    parts = [part for part in drawn if part is not None]
     return Markup("").join(parts) if parts else None
 
 
