@@ -44,8 +44,9 @@ PYTHON = examples(PythonCodeBlockParser())
 SHELL = examples(CodeBlockParser(language="bash", evaluator=run_shell))
 
 
-def test_python_blocks_run() -> None:
-    """One after the other, since they share their names."""
+def test_python_blocks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One after the other, since they share their names; they write files."""
+    monkeypatch.chdir(tmp_path)
     for example in PYTHON:
         example.evaluate()
 

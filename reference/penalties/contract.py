@@ -80,7 +80,7 @@ def start_everywhere(rho_s: Array) -> Array:
         "rho_s",
         real_array("rho_s", rho_s),
         "a penalty vanishes only at optimal policies if every state has start probability",
-        "mix rho_s with the uniform distribution",
+        "mix rho_s with the uniform distribution, as reference.problems.tables.spread_start does",
     )
 
 
