@@ -86,13 +86,15 @@ def member(name: str, x: Array, domain: Domain) -> Array:
         If the shape differs, an entry is not finite, or the point is outside.
     """
     x = point(name, x, domain)
-    distance = np.abs(x - domain.project(x))
+    nearest = domain.project(x)
+    distance = np.abs(x - nearest)
     allowed = MEMBERSHIP_TOLERANCE * (1.0 + np.abs(x))
     if (distance > allowed).any():
         where = first(distance > allowed)
         raise InputError(
-            f"{entry(name, where)} is {x[where]:.6g}, outside {domain}: "
-            f"project it first, with domain.project({name})"
+            f"{entry(name, where)} is {x[where]:.6g}, outside the {type(domain).__name__} that is its "
+            f"domain (in the nearest point it is {nearest[where]:.6g}): project it first, with "
+            f"domain.project({name})"
         )
     return x
 

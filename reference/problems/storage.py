@@ -63,9 +63,10 @@ def save(path: str | PathLike[str], record: object, *, packages: Sequence[str] =
     Raises
     ------
     InputError
-        If a leaf is something else, such as a function: the message names it.
+        If a leaf is something else, such as a function: the message names it; if the path is none, or
+        there is something that is no file; or if the file cannot be written.
     """
-    path = Path(path)
+    path = _path(path)
     if not is_record(record):
         raise InputError(
             f"record is {type(record).__name__}; only frozen dataclasses are saved: wrap it in one"
@@ -75,7 +76,14 @@ def save(path: str | PathLike[str], record: object, *, packages: Sequence[str] =
     encoder = _Encoder(_Classes.of(packages), {})
     content = {"schema": SCHEMA, "version": VERSION, "root": encoder.node("", record)}
     header = np.array(json.dumps(content, allow_nan=False))
-    _write(path, {_HEADER: header, **encoder.arrays})
+    try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path} is there and no file that could be replaced: give another path")
+        _write(path, {_HEADER: header, **encoder.arrays})
+    except OSError as error:
+        raise InputError(
+            f"cannot write {path}: {error.strerror}; nothing was changed: make room or give another path"
+        ) from error
 
 
 def load(path: str | PathLike[str], kind: type[T], *, packages: Sequence[str] = PACKAGES) -> T:
@@ -95,7 +103,10 @@ def load(path: str | PathLike[str], kind: type[T], *, packages: Sequence[str] = 
         If there is no such file, it is damaged, of another or a newer schema, or holds another
         class or values that the class refuses.  The message names the file.
     """
-    arrays = _read(Path(path))
+    path = _path(path)
+    if not isinstance(kind, type):
+        raise InputError(f"kind is {kind!r}; it must be a class, such as Mdp, or object for any")
+    arrays = _read(path)
     try:
         root = _root(arrays.pop(_HEADER))
         record = _Decoder(_Classes.of(packages), arrays).value(root)
@@ -106,6 +117,12 @@ def load(path: str | PathLike[str], kind: type[T], *, packages: Sequence[str] = 
     return record
 
 
+def _path(path: object) -> Path:
+    if isinstance(path, str | PathLike) and "\0" not in os.fsdecode(path):
+        return Path(os.fsdecode(path))
+    raise InputError(f"path is {path!r}; it must be the path of a file, such as 'problem.npz'")
+
+
 @dataclass(frozen=True)
 class _Classes:
     """The public frozen dataclasses of some packages."""
@@ -114,6 +131,8 @@ class _Classes:
 
     @classmethod
     def of(cls, packages: Sequence[str]) -> "_Classes":
+        if isinstance(packages, str):
+            raise InputError(f"packages is {packages!r}; it must be a sequence: give ({packages!r},)")
         names = set(packages)
         for package in packages:
             walked = pkgutil.walk_packages(import_module(package).__path__, prefix=f"{package}.")
@@ -255,7 +274,11 @@ def _write(path: Path, arrays: Mapping[str, AnyArray]) -> None:
 
 
 def _read(path: Path) -> dict[str, AnyArray]:
-    if not path.is_file():
+    try:
+        present = path.is_file()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}; check the path") from error
+    if not present:
         raise InputError(f"{path} is not a file; check the path, or save to it first")
     try:
         # Opened here: numpy.load leaves a file open that it finds to be no archive.

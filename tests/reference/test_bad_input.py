@@ -211,7 +211,7 @@ def not_a_domain(make: Callable[[Any], object]) -> Cases:
 def outside_domain(at: Callable[[Any], object]) -> Cases:
     """For x in a ball of shape (2,)."""
     return {
-        "x outside": (partial(at, np.array([9.0, 9.0])), r"x\[0\] is 9, outside Ball.*project it"),
+        "x outside": (partial(at, np.array([9.0, 9.0])), r"x\[0\] is 9, outside the Ball.*project it"),
         "x of another shape": (partial(at, np.zeros(3)), r"x has shape \(3,\).*must be \(2,\)"),
         "x a number": (partial(at, 0.5), r"x has shape \(\).*must be \(2,\)"),
         "x NaN": (partial(at, np.array([np.nan, 0.0])), r"x\[0\] is nan"),
@@ -336,7 +336,10 @@ def pair(P: Any = MDP.P_sat, R: Any = MDP.r_sa, **parts: Any) -> Mdp:
 TABLE: dict[Callable[..., object], Cases] = {
     # Domains.
     domains.member: {
-        "outside": (lambda: domains.member("x", np.array([2.0, 0.0]), BOX), r"x\[0\] is 2, outside Box"),
+        "outside": (
+            lambda: domains.member("x", np.array([2.0, 0.0]), BOX),
+            r"x\[0\] is 2, outside the Box",
+        ),
         "shape": (lambda: domains.member("y", np.zeros(3), BOX), r"y has shape \(3,\)"),
     },
     domains.located: {
@@ -609,7 +612,7 @@ TABLE: dict[Callable[..., object], Cases] = {
         "leader no policy": (changed(STACKELBERG, leader=BOUNDED), "leader is BoundedIncentive"),
         "x outside": (
             lambda: replace(STACKELBERG, leader=DirectPolicy((S, A))).at(np.zeros((S, A))),
-            r"x\[0, 0\] is 0, outside Simplices.*project it",
+            r"x\[0, 0\] is 0, outside the Simplices.*project it",
         ),
         "x of another shape": (lambda: STACKELBERG.at(np.zeros((A, S))), r"x has shape \(3, 4\)"),
         "batch": (

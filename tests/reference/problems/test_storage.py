@@ -1,5 +1,6 @@
 """What is saved comes back bit for bit, or not at all."""
 
+import errno
 import json
 import os
 import pickle
@@ -222,13 +223,45 @@ def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.M
     before = path.read_bytes()
 
     def full_disk(*_: object) -> None:
-        raise OSError("No space left on device")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full_disk)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(InputError, match=r"cannot write .*mdp.npz: No space .*nothing was changed"):
         save(path, general_mdp(np.random.default_rng(6)))
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["mdp.npz"]
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("", r"\. is there and no file"),
+        (os.devnull, "null is there and no file"),
+        (3, "path is 3; it must be the path of a file"),
+        ("a\0b", "path is 'a.*; it must be the path of a file"),
+        ("nowhere/a.npz", "nowhere is not a directory"),
+        ("a" * 300, "cannot write a.*File name too long"),
+    ],
+)
+def test_paths_that_cannot_be_written(
+    path: Any, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=message):
+        save(path, tied())
+    with pytest.raises(InputError, match=r"is not a file|must be the path|cannot read"):
+        load(path, Mdp)
+    assert os.listdir(tmp_path) == []
+
+
+def test_bad_classes_and_packages(tmp_path: Path) -> None:
+    path = tmp_path / "mdp.npz"
+    with pytest.raises(InputError, match=r"packages is 'reference'; .*give \('reference',\)"):
+        save(path, tied(), packages="reference")
+    save(path, tied())
+    kind: Any = "Mdp"
+    with pytest.raises(InputError, match="kind is 'Mdp'; it must be a class"):
+        load(path, kind)
 
 
 # What cannot be loaded: damage of every kind, done to the file of an MDP.
