@@ -8,9 +8,10 @@ terminated, ended the episode in either way, or was none (a ghost)::
     adv_h = e_h + (1 - E_h) gamma lambda adv_{h+1}                        0 at a ghost
     loss  = sum_h w_h ( - adv_h log pi(a_h|s_h) + c_v (adv_h + v_h - v)^2 / 2 - c_e H(pi(s_h)) )
 
-where adv and the target adv_h + v_h are constants.  The weights w_h are those of an average over the
-steps that were taken; discounted, gamma^h counted from the start of the episode, they make the expected
-gradient that of the value (2.1), if the entropy is also part of the rewards::
+where adv and the target adv_h + v_h are constants.  If ends are hidden, T and E are 0 throughout, and what
+follows an episode is the first step of the next.  The weights w_h are those of an average over the steps
+that were taken; discounted, gamma^h counted from the start of the episode, they make the expected gradient
+that of the value (2.1), if the entropy is also part of the rewards::
 
     r_h + c_e H(pi(s_h))   in place of   r_h.
 
@@ -19,7 +20,7 @@ Learners never see a true reward unless it is passed as the reward.
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -27,7 +28,7 @@ from torch import Tensor, nn
 
 from sampled.rlhf.lanes import Policy, Snapshot
 from sampled.rlhf.networks import ActorCritic, clipped
-from sampled.rlhf.settings import A2c, EntropyPlace, Rule, StepWeights
+from sampled.rlhf.settings import A2c, Ends, EntropyPlace, Rule, StepWeights
 from sampled.rlhf.tracks import Track
 
 Actor = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -69,9 +70,16 @@ def advantages(
     ahead_n = torch.zeros_like(error_nh[:, 0])
     out_hn: list[Tensor] = []
     for h in reversed(range(track.steps)):
-        ahead_n = error_nh[:, h] + onward_nh[:, h] * ahead_n
-        out_hn.append(ahead_n)
+        found_n = error_nh[:, h] + onward_nh[:, h] * ahead_n
+        out_hn.append(found_n)
+        ahead_n = torch.where(track.ghost_nh[:, h], ahead_n, found_n)
     return torch.stack(out_hn[::-1], 1)
+
+
+def endless(track: Track) -> Track:
+    """Return the track as one who is told of no ends sees it."""
+    never_nh = torch.zeros_like(track.terminated_nh)
+    return replace(track, terminated_nh=never_nh, truncated_nh=never_nh, cuts=None)
 
 
 def step_weights(track: Track, rule: StepWeights, gamma: float, dtype: torch.dtype) -> Tensor:
@@ -119,6 +127,8 @@ def actor_critic_loss(
     weight_nh : (N, H), optional
         Weights of the steps in place of :func:`step_weights`; zero at ghosts.
     """
+    if settings.ends is Ends.HIDDEN:
+        track = endless(track)
     shape = (track.lanes, track.steps)
     logits, value = network(track.states())
     logits_nha, value_nh = logits.view(*shape, -1), value.view(shape)
@@ -129,6 +139,9 @@ def actor_critic_loss(
         if track.cuts is not None:
             cuts = track.cuts
             after_nh[cuts.lane_i, cuts.step_i] = network(cuts.stack_i)[1]
+        if settings.ends is Ends.HIDDEN:  # what is shown after a ghost comes after the step before it
+            before_nh = track.ghost_nh[:, 1:]
+            after_nh[:, :-1] = torch.where(before_nh, after_nh[:, 1:], after_nh[:, :-1])
         paid_nh = reward_nh.detach().to(value_nh.dtype)
         if settings.entropy_place is EntropyPlace.RETURNS:
             paid_nh = paid_nh + settings.entropy * entropy_nh

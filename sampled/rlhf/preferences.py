@@ -8,7 +8,8 @@ not scored.
 
 Labels come from the sums R of *true* rewards, unclipped and undiscounted: l_0 = 1 if R_0 > R_1, 0 if
 R_0 < R_1, and the tie rule's where |R_0 - R_1| is within the tolerance; or drawn with the probability
-1 / (1 + exp((R_1 - R_0) / temperature)).  Noise then swaps a label that is not 1/2 with its probability.
+1 / (1 + exp((R_1 - R_0) / temperature)).  A penalty for each episode that was terminated in the segment is
+subtracted from R, if there is to be one.  Noise then swaps a label that is not 1/2 with its probability.
 
 Memory of the buffer, in bytes per frame of F pixels: capacity x 2 x (L + K - 1) x F; for 3000 pairs of
 25 steps of 84 x 84 that is 3000 x 2 x 28 x 7056 = 1.19 GB, against 4.23 GB if each stack were kept.
@@ -206,10 +207,12 @@ def pair_up(track: Track, start_n: Tensor, settings: Preferences, version: int) 
     lane = torch.arange(track.lanes, device=start_n.device)
     half = track.lanes // 2
     first, second = segments[lane[:half]], segments[lane[half : 2 * half]]
-    l_m = preference(first.return_n - second.return_n, settings)
     step = torch.arange(track.steps, device=start_n.device)
     scored_nh = alive_nh & (step < start_n[:, None] + settings.segment_length)
     within_nh = scored_nh & (step >= start_n[:, None])
+    ends_n = (within_nh & track.terminated_nh).sum(1)[: 2 * half]
+    worse_m = settings.end_penalty * (ends_n[:half] - ends_n[half:]).to(torch.float64)
+    l_m = preference(first.return_n - second.return_n - worse_m, settings)
     return Histories(Pairs(first, second, l_m), track, scored_nh, within_nh, version)
 
 

@@ -89,7 +89,9 @@ class Rule(StrEnum):
     """Optimisers."""
 
     ADAM = "adam"
+    """With the decay rates 0.9 and 0.999, PyTorch's own."""
     RMSPROP = "rmsprop"
+    """With the decay rate 0.99 and without momentum (Mnih et al. 2016)."""
 
 
 class StepWeights(StrEnum):
@@ -99,6 +101,15 @@ class StepWeights(StrEnum):
     """All alike, as A2C has it: no function's gradient."""
     DISCOUNTED = "discounted"
     """gamma^h after h steps of an episode: the gradient of V(rho)."""
+
+
+class Ends(StrEnum):
+    """What an actor-critic is told of where episodes end."""
+
+    TOLD = "told"
+    """Nothing comes after an episode that was terminated, and its last state's value if truncated."""
+    HIDDEN = "hidden"
+    """Nothing: what comes after an episode is the next one."""
 
 
 class EntropyPlace(StrEnum):
@@ -339,6 +350,15 @@ class Atari:
         Downsampling,
         Open("as Gymnasium's wrapper", "'linear' looks at four pixels only: thin sprites may vanish"),
     ] = Downsampling.AREA
+    hide_score: Annotated[
+        bool,
+        Open(
+            "E.2 describes the images and mentions nothing that is hidden in them",
+            "with true, the score is black to policy and predictor, as in Christiano et al. (2017), "
+            "and in beam_rider the number of enemies, too: a predictor cannot read the true reward off "
+            "the screen",
+        ),
+    ] = False
 
     def __post_init__(self) -> None:
         _at_least("game", 1, size=self.size, stack=self.stack, frame_skip=self.frame_skip)
@@ -417,6 +437,14 @@ class A2c:
             "coefficient",
         ),
     ] = EntropyPlace.BONUS
+    ends: Annotated[
+        Ends,
+        Open(
+            "as Mnih et al. (2016), whose algorithm E.2 takes, and in the theory's episodes",
+            "with 'hidden', as in Christiano et al. (2017), returns run on into the next episode: that "
+            "it is bad to die, say labels alone",
+        ),
+    ] = Ends.TOLD
     anneal_updates: Annotated[
         int,
         Open(
@@ -440,6 +468,11 @@ class A2c:
         _at_least("a2c", 1, workers=self.workers, steps=self.steps)
         _at_least("a2c", 0, anneal_updates=self.anneal_updates)
         _in_unit("a2c", gamma=self.gamma)
+        if self.ends is Ends.HIDDEN and self.step_weights is StepWeights.DISCOUNTED:
+            raise InputError(
+                "a2c.ends is 'hidden' and a2c.step_weights 'discounted': V(rho), whose gradient those "
+                "weights make, is of episodes that end; use ends 'told', or step_weights 'uniform'"
+            )
         if not 0.0 <= self.trace <= 1.0:
             raise InputError(f"a2c.trace is {self.trace}; it must be in [0, 1]")
 
@@ -474,6 +507,14 @@ class Preferences:
     tie_tolerance: Annotated[
         float, Own("returns this close tie: the order of a sum rounds differently in floating point")
     ] = 1e-9
+    end_penalty: Annotated[
+        float,
+        Open(
+            "(6.2) labels by the game's reward alone",
+            "what labels subtract from a segment's return for each episode that is terminated in it; "
+            "Christiano et al. (2017) subtract an amount that they do not name",
+        ),
+    ] = 0.0
     boundary: Annotated[
         Boundary,
         Open(
@@ -509,7 +550,7 @@ class Preferences:
         _at_least("preferences", 1, segment_length=self.segment_length, capacity=self.capacity)
         _at_least("preferences", 1, initial_pairs=self.initial_pairs)
         _at_least("preferences", 1, pairs_per_epoch=self.pairs_per_epoch)
-        _at_least("preferences", 0, tie_tolerance=self.tie_tolerance)
+        _at_least("preferences", 0, tie_tolerance=self.tie_tolerance, end_penalty=self.end_penalty)
         _above("preferences", 0, temperature=self.temperature)
         if not 0.0 <= self.noise <= 0.5:
             raise InputError(
@@ -810,6 +851,11 @@ class Settings:
     def __post_init__(self) -> None:
         if self.run.method is not Method.PBRL:
             return
+        if self.a2c.ends is Ends.HIDDEN and self.pbrl.penalty_gradient:
+            raise InputError(
+                "a2c.ends is 'hidden' and pbrl.penalty_gradient true: the policy's value would run over "
+                "the ends of episodes, and the penalty's stop there; use ends 'told'"
+            )
         if self.pbrl.upper_pairs is not UpperPairs.FRESH:
             return
         if self.preferences.query is not Query.RANDOM:

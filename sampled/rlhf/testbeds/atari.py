@@ -1,15 +1,16 @@
 """The Arcade Learning Environment, with the preprocessing of Mnih et al. (2016).
 
 A step repeats an action for some frames; its frame is the larger of the last two screens in each pixel,
-grey, averaged down to 84 x 84, unless the settings say otherwise.  Rewards are the sums of the game's
-own: neither clipped nor scaled.  In each frame the last action is repeated with a probability, as by the
-emulator itself, whose states do not hold that action: so it is done here.  Each copy is an emulator of
-its own in this process, whose state, generators included, can be taken and put back.
+grey, averaged down to 84 x 84, unless the settings say otherwise; the score can be made black.  Rewards are
+the sums of the game's own: neither clipped nor scaled.  In each frame the last action is repeated with a
+probability, as by the emulator itself, whose states do not hold that action: so it is done here.  Each copy
+is an emulator of its own in this process, whose state, generators included, can be taken and put back.
 
 Needs ``ale-py`` and ``opencv-python-headless``, whose wheels carry the ROMs: ``pip install
 ".[rlhf]"``.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,15 @@ Bytes = npt.NDArray[np.uint8]
 
 NO_OP, FIRE = 0, 1
 """Codes of the emulator's actions."""
+
+Box = tuple[slice, slice]
+
+SCORES: Mapping[str, tuple[Box, ...]] = {
+    "seaquest": ((slice(8, 18), slice(0, 160)),),
+    "beam_rider": ((slice(9, 19), slice(0, 160)), (slice(31, 41), slice(0, 64))),
+    "ms_pacman": ((slice(186, 195), slice(0, 160)),),
+}
+"""Rows and columns of the screen that tell the score, and in beam_rider the number of enemies."""
 
 
 def _modules() -> tuple[Any, Any]:
@@ -50,6 +60,17 @@ def _rom(game: str) -> Any:
     return roms.get_rom_path(game)
 
 
+def _hidden(settings: Atari) -> tuple[Box, ...]:
+    if not settings.hide_score:
+        return ()
+    if settings.game not in SCORES:
+        raise InputError(
+            f"game.hide_score is true, and where {settings.game!r} shows its score is known of "
+            f"{', '.join(sorted(SCORES))} only: set it to false"
+        )
+    return SCORES[settings.game]
+
+
 class AtariCopy:
     """One emulator; use :func:`testbed`."""
 
@@ -57,6 +78,7 @@ class AtariCopy:
         self._settings = settings
         self._ale_py, self._cv2 = _modules()
         self._rom = _rom(settings.game)
+        self._hidden = _hidden(settings)
         self._ale: Any = None  # loading a game takes a while: not before there is a seed
 
     def _begin(self, seed: int) -> None:
@@ -133,6 +155,8 @@ class AtariCopy:
     def _frame(self) -> Bytes:
         s, cv2 = self._settings, self._cv2
         pixels = np.maximum(self._screens[0], self._screens[1])
+        for box in self._hidden:
+            pixels[box] = 0
         how = cv2.INTER_AREA if s.downsampling is Downsampling.AREA else cv2.INTER_LINEAR
         small: Bytes = cv2.resize(pixels, (s.size, s.size), interpolation=how)
         return small[None]
@@ -165,7 +189,8 @@ def testbed(settings: Atari) -> Testbed:
     Raises
     ------
     InputError
-        If the emulator is not installed, or has no such game.
+        If the emulator is not installed, or has no such game, or its score is to be hidden and it is
+        not known where.
     """
     some = AtariCopy(settings)
     some.seed(0)

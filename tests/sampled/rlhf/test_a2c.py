@@ -19,7 +19,7 @@ from sampled.rlhf.a2c import (
 )
 from sampled.rlhf.lanes import Lanes
 from sampled.rlhf.networks import actor_critic
-from sampled.rlhf.settings import A2c, Architecture, Networks, Rule, StepWeights
+from sampled.rlhf.settings import A2c, Architecture, Ends, Networks, Rule, StepWeights
 from sampled.rlhf.tracks import Track
 from tests.sampled.rlhf.exact import normal, table_actor
 from tests.sampled.rlhf.games import Clock, zeros
@@ -100,6 +100,38 @@ def test_values_are_taken_in_the_state_where_an_episode_was_cut(mode: AutoresetM
     torch.testing.assert_close(loss.critic.detach(), wanted / count, rtol=1e-12, atol=0)
     assert track.truncated_nh.any()
     assert track.terminated_nh.any()
+
+
+@pytest.mark.parametrize("trace", [0.0, 0.6, 1.0])
+@pytest.mark.parametrize("mode", [AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP])
+def test_who_is_told_of_no_ends_sees_one_long_episode(mode: AutoresetMode, trace: float) -> None:
+    """Each lane's steps, written one after the other as a game that never ends, have the same loss."""
+    track = numbered(played(mode))
+    network = table_actor(normal(4, 64, 2).requires_grad_(), normal(5, 64).requires_grad_())
+    r = normal(6, 3, 12)
+    hidden = A2c(gamma=0.9, trace=trace, entropy=0.1, ends=Ends.HIDDEN)
+    told = replace(hidden, ends=Ends.TOLD)
+    whole = actor_critic_loss(network, track, r, hidden)
+    parts, steps = torch.zeros(()).double(), 0
+    for n in range(3):
+        taken = (~track.ghost_nh[n]).nonzero()[:, 0]
+        shown = torch.cat((track.frame_nf[n, taken], track.frame_nf[n, -1:]))
+        never = torch.zeros(1, len(taken), dtype=torch.bool)
+        one = Track(
+            shown[None],
+            torch.arange(len(taken) + 1)[None],
+            track.action_nh[n, taken][None],
+            never,
+            never,
+            never,
+            track.true_nh[n, taken][None],
+            1,
+        )
+        parts = parts + len(taken) * actor_critic_loss(network, one, r[n, taken][None], told).total
+        steps += len(taken)
+    torch.testing.assert_close(whole.total, parts / steps, rtol=1e-12, atol=0)
+    assert track.over_nh[:, :-1].any()
+    assert not torch.allclose(whole.total, actor_critic_loss(network, track, r, told).total)
 
 
 def test_ghosts_count_for_nothing() -> None:

@@ -1,6 +1,7 @@
 """Labels, places of segments, and the buffer."""
 
 from dataclasses import replace
+from math import exp
 from pathlib import Path
 
 import pytest
@@ -190,6 +191,27 @@ def test_padding_counts_nothing() -> None:
     across = pair_up(track, start, replace(padded, boundary=Boundary.ACROSS), 0)
     assert across.pairs.first.return_n.tolist() == [4.0]
     assert across.scored_nh.tolist() == [[True] * 5 + [False]] * 2
+
+
+def test_labels_count_a_terminated_episode_as_a_loss_if_told_so() -> None:
+    """Of the same return, the segment with the end is the worse one; a truncation is no such end."""
+    track = track_of([[3, 9], [1, 5], [2, 2], [9]], 6)
+    assert track.terminated_nh.nonzero().tolist() == [[0, 2], [1, 0], [2, 1], [2, 5]]
+    assert track.truncated_nh.nonzero().tolist() == [[1, 5], [2, 3]]
+    segments = Preferences(segment_length=3, window=6, end_penalty=0.25)
+    found = pair_up(track, torch.tensor([1, 3, 1, 1]), segments, 0).pairs
+    assert found.first.return_n.tolist() == found.second.return_n.tolist() == [3.0, 3.0]
+    assert found.label_m.tolist() == [0.5, 0.5]  # one end each; a truncation, and nothing
+    later = pair_up(track, torch.tensor([1, 3, 2, 1]), segments, 0).pairs
+    assert later.label_m.tolist() == [0.0, 0.5]
+    plain = pair_up(track, torch.tensor([1, 3, 2, 1]), replace(segments, end_penalty=0.0), 0).pairs
+    assert plain.label_m.tolist() == [0.5, 0.5]
+    logistic = replace(segments, labels=Labels.BRADLEY_TERRY, temperature=0.5)
+    drawn = pair_up(track, torch.tensor([1, 3, 2, 1]), logistic, 0).pairs
+    torch.testing.assert_close(drawn.label_m, real(1.0 / (1.0 + exp(0.5)), 0.5))
+    # What lies behind an end does not count in a padded segment; the end itself does.
+    padded = replace(segments, boundary=Boundary.PADDED, end_penalty=7.0)
+    assert pair_up(track, torch.tensor([1, 0, 3, 1]), padded, 0).pairs.label_m.tolist() == [0.0, 0.0]
 
 
 def test_histories_are_cut_labelled_and_selected() -> None:

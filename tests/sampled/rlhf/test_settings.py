@@ -2,6 +2,7 @@
 
 import tomllib
 from dataclasses import fields, is_dataclass, replace
+from math import exp
 from pathlib import Path
 from typing import get_args, get_type_hints
 
@@ -100,6 +101,9 @@ def test_every_gap_that_matters_is_a_field() -> None:
         "a2c.optimizer",
         "a2c.anneal_updates",
         "a2c.clip_rewards",
+        "a2c.ends",
+        "preferences.end_penalty",
+        "game.hide_score",
         "game.max_pool",
         "game.downsampling",
         "networks.padding",
@@ -150,6 +154,7 @@ def tables() -> dict[str, dict[str, object]]:
         ("preferences", "noise", 0.6, "labels say the opposite"),
         ("preferences", "window", 24, "no segment fits"),
         ("preferences", "initial_pairs", 3001, "the first ones would be lost"),
+        ("preferences", "end_penalty", -1.0, "preferences.end_penalty is -1.0; it must be >= 0"),
         ("preferences", "ties", "first", "it must be one of half, coin, drop"),
         ("reward", "dropout", 1.0, r"it must be in \[0, 1\)"),
         ("pbrl", "decay_factor", 0.0, r"it must be in \(0, 1\]"),
@@ -176,6 +181,22 @@ def test_contradictions_between_sections() -> None:
         replace(derived, preferences=replace(derived.preferences, query=rlhf.Query.DISAGREEMENT))
     with pytest.raises(InputError, match="use ties 'half'"):
         replace(derived, preferences=replace(derived.preferences, ties=rlhf.Ties.DROP))
+    with pytest.raises(InputError, match="the penalty's stop there; use ends 'told'"):
+        replace(derived, a2c=replace(derived.a2c, ends=rlhf.Ends.HIDDEN))
+    with pytest.raises(InputError, match=r"V\(rho\), whose gradient those weights make, is of episodes"):
+        A2c(ends=rlhf.Ends.HIDDEN, step_weights=rlhf.StepWeights.DISCOUNTED)
+
+
+def test_the_baseline_with_all_its_options() -> None:
+    """Christiano et al. (2017), Sections 2.2 and 3, and Appendix A."""
+    found = preset("christiano_seaquest")
+    assert (found.run.method, found.preferences.query) == (rlhf.Method.DRLHF, rlhf.Query.DISAGREEMENT)
+    assert found.reward.members > 1
+    assert found.reward.validation == pytest.approx(exp(-1.0), rel=1e-15)
+    assert (found.reward.uniform_labels, found.reward.weight_decay > 0.0) == (0.1, True)
+    assert isinstance(found.game, Atari)
+    assert found.game.hide_score
+    assert (found.a2c.ends, found.preferences.end_penalty > 0.0) == (rlhf.Ends.HIDDEN, True)
 
 
 def test_whole_numbers_do_for_fractions() -> None:

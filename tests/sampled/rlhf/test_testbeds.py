@@ -306,6 +306,56 @@ def test_single_frames_are_not_mixed_with_older_ones(changed: dict[str, Any], ho
         np.testing.assert_array_equal(frame, small)
 
 
+DIGITS = {"seaquest": (56, 57, 58), "beam_rider": (9, 10, 11), "ms_pacman": (120, 121, 122)}
+"""Bytes of the console's memory that hold the score, as its digits."""
+
+
+def seen_with(copy: atari.AtariCopy, place: int, digits: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """What is seen after a step if these digits of the score were others."""
+    before = copy.snapshot()
+    copy._ale.setRAM(place, digits)
+    frame = copy.step(0)[0].copy()
+    copy.restore(before)
+    return frame
+
+
+@pytest.mark.parametrize("game", GAMES)
+def test_a_hidden_score_cannot_be_read(game: str) -> None:
+    """Other digits are seen if it is not hidden; apart from its rows, both show the same."""
+    shown, hidden = (atari.AtariCopy(raw(game=game, hide_score=hide)) for hide in (False, True))
+    frames = []
+    for copy in (shown, hidden):
+        copy.seed(1)
+        copy.reset()
+        frames.append([copy.step(int(some))[0] for (some,) in actions(6, 1, 80)][-1])
+    for place in DIGITS[game]:
+        written = [
+            [seen_with(copy, place, digits) for digits in (0x11, 0x22, 0x99)] for copy in (shown, hidden)
+        ]
+        assert any(not np.array_equal(some, written[0][0]) for some in written[0][1:])
+        for some in written[1][1:]:
+            np.testing.assert_array_equal(some, written[1][0])
+    black = np.zeros((210, 160), dtype=bool)
+    for box in atari.SCORES[game]:
+        black[box] = True
+    # A pixel is made of 2.5 lines and 1.9 columns of the screen.
+    lines, columns = (
+        np.arange(84)[:, None] * n / 84 + np.array([0.0, n / 84 - 1e-9]) for n in (210, 160)
+    )
+    touched = [
+        [black[int(top) : int(low) + 1, int(left) : int(right) + 1].any() for left, right in columns]
+        for top, low in lines
+    ]
+    other = (frames[0] != frames[1])[0]
+    assert other.any()
+    assert not (other & ~np.array(touched)).any()
+
+
+def test_where_a_score_is_must_be_known() -> None:
+    with pytest.raises(InputError, match=r"game\.hide_score is true, and where 'pong' shows"):
+        atari.testbed(Atari(game="pong", hide_score=True))
+
+
 def test_episodes_are_truncated_at_the_limit_of_frames() -> None:
     lanes = atari.testbed(raw(max_frames=40)).make(1)
     lanes.reset(seed=0)
