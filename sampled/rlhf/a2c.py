@@ -8,10 +8,10 @@ terminated, ended the episode in either way, or was none (a ghost)::
     adv_h = e_h + (1 - E_h) gamma lambda adv_{h+1}                        0 at a ghost
     loss  = sum_h w_h ( - adv_h log pi(a_h|s_h) + c_v (adv_h + v_h - v)^2 / 2 - c_e H(pi(s_h)) )
 
-where adv and the target adv_h + v_h are constants.  If ends are hidden, T and E are 0 throughout, and what
-follows an episode is the first step of the next.  The weights w_h are those of an average over the steps
-that were taken; discounted, gamma^h counted from the start of the episode, they make the expected gradient
-that of the value (2.1), if the entropy is also part of the rewards::
+where adv and the target adv_h + v_h are constants.  If ends are hidden, T and E are 0 throughout, and
+what follows an episode is the first step of the next.  The weights w_h are those of an average over the
+steps that were taken; discounted, gamma^h counted from the start of the episode, they make the expected
+gradient that of the value (2.1), if the entropy is also part of the rewards::
 
     r_h + c_e H(pi(s_h))   in place of   r_h.
 

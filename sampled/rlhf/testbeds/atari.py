@@ -1,10 +1,11 @@
 """The Arcade Learning Environment, with the preprocessing of Mnih et al. (2016).
 
 A step repeats an action for some frames; its frame is the larger of the last two screens in each pixel,
-grey, averaged down to 84 x 84, unless the settings say otherwise; the score can be made black.  Rewards are
-the sums of the game's own: neither clipped nor scaled.  In each frame the last action is repeated with a
-probability, as by the emulator itself, whose states do not hold that action: so it is done here.  Each copy
-is an emulator of its own in this process, whose state, generators included, can be taken and put back.
+grey, averaged down to 84 x 84, unless the settings say otherwise; the score can be made black.  Rewards
+are the sums of the game's own: neither clipped nor scaled.  In each frame the last action is repeated
+with a probability, as by the emulator itself, whose states do not hold that action: so it is done here.
+Each copy is an emulator of its own in this process, whose state, generators included, can be taken and
+put back.
 
 Needs ``ale-py`` and ``opencv-python-headless``, whose wheels carry the ROMs: ``pip install
 ".[rlhf]"``.
