@@ -8,8 +8,9 @@ not scored.
 
 Labels come from the sums R of *true* rewards, unclipped and undiscounted: l_0 = 1 if R_0 > R_1, 0 if
 R_0 < R_1, and the tie rule's where |R_0 - R_1| is within the tolerance; or drawn with the probability
-1 / (1 + exp((R_1 - R_0) / temperature)).  If there is a penalty, it is subtracted from R for each episode
-that was terminated in the segment.  Noise then swaps a label that is not 1/2 with its probability.
+1 / (1 + exp((R_1 - R_0) / temperature)).  If there is a penalty, it is subtracted from R for each
+episode that was terminated in the segment.  Noise then swaps a label that is not 1/2 with its
+probability.
 
 Memory of the buffer, in bytes per frame of F pixels: capacity x 2 x (L + K - 1) x F; for 3000 pairs of
 25 steps of 84 x 84 that is 3000 x 2 x 28 x 7056 = 1.19 GB, against 4.23 GB if each stack were kept.
