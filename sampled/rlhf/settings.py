@@ -533,7 +533,8 @@ class Preferences:
     window: Annotated[
         int,
         Open(
-            "the policy acts so many steps for a segment, whose place in them is drawn uniformly",
+            "the policy acts so many steps for a segment, whose place in them is drawn uniformly, in "
+            "lanes of their own: the steps of Figure 2's axis are those of policy optimization",
             "a longer one reaches further into an episode, costs more steps, and widens the score's "
             "variance",
         ),
@@ -594,7 +595,11 @@ class Reward:
         ),
     ] = False
     optimizer: Annotated[
-        Rule, Open("as Christiano et al. (2017)", "the effective step of the predictor")
+        Rule,
+        Open(
+            "as Christiano et al. (2017)",
+            "the effective step of the predictor, whose gradients are not clipped",
+        ),
     ] = Rule.ADAM
     epsilon: Annotated[
         float, Open("Adam's default", "added to the root of the optimiser's second moment")
