@@ -90,7 +90,8 @@ def run(
     recent: dict[str, list[float]] = {}
     kept = 0
     if state is not None:
-        experiment.restore(state["experiment"])
+        # Taken out: else what was loaded would be kept beside its copies for as long as the run lasts.
+        experiment.restore(state.pop("experiment"))
         recent = {name: list(values) for name, values in state["recent"].items()}
         kept = state["metrics"]
     board = None

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -166,6 +167,27 @@ def test_a_run_that_is_stopped_goes_on_where_it_was(tmp_path: Path) -> None:
     assert stops == 16
     first, second = (tmp_path / name / records.METRICS for name in ("whole", "stopped"))
     assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_resumed_run_keeps_its_buffer_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was loaded is gone once it has been put in its place."""
+    settings = small("drlhf")
+    with pytest.raises(Killed):
+        run(settings, tmp_path, watch=killed_after(8))
+    load = records.load
+    loaded: list[weakref.ref[Tensor]] = []
+
+    def watched(path: Path, chosen: Settings, device: torch.device) -> Any:
+        found = load(path, chosen, device)
+        parts = found["experiment"]["buffer"]
+        loaded.extend(weakref.ref(part) for part in parts.values() if isinstance(part, Tensor))
+        return found
+
+    monkeypatch.setattr(records, "load", watched)
+    alive: list[int] = []
+    run(settings, tmp_path, watch=lambda *_: alive.append(sum(ref() is not None for ref in loaded)))
+    assert len(loaded) > 10
+    assert set(alive) == {0}
 
 
 def test_a_finished_run_can_be_prolonged(tmp_path: Path) -> None:
