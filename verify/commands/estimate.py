@@ -53,19 +53,21 @@ def _run(
     ),
 ) -> None:
     import json
+    import math
 
     from rich.console import Console
     from rich.progress import track
 
+    from reference.errors import InputError
     from verify.claims.trials.estimation import estimate
-    from verify.report.files import check_writable, write
+    from verify.report.files import check_writable, make_directory, write
 
-    pairs = [
-        (k, eps) for k in iterations or (1, 2, 3, 5) for eps in accuracy or (0.0, 0.5, 2.0, 16.0, 100.0)
-    ]
+    pairs = [(k, eps) for k in iterations or ITERATIONS for eps in accuracy or ACCURACIES]
     console = Console()
-    out.mkdir(parents=True, exist_ok=True)
     with usage_errors():
+        if not all(map(math.isfinite, accuracy or ())):
+            raise InputError("--accuracy must be a finite number: leave the others out")
+        make_directory(out)
         check_writable(out / "estimate.json")
         steps = track(pairs, "semidefinite programs", console=console, disable=not console.is_terminal)
         found = [estimate(k, eps) for k, eps in steps]

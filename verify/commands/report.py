@@ -115,15 +115,9 @@ def _folders(results: "Sequence[Path] | None") -> tuple[Path, ...]:
 
 def _opened(out: Path) -> None:
     """Make the folder of the page, if its files can be written there."""
-    from reference.errors import InputError
     from verify.report import files
 
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"--out: cannot make the directory {out}: {error.strerror}; name another"
-        ) from error
+    files.make_directory(out)
     for name in (PAGE, DOCUMENT):
         files.check_writable(out / name)
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,7 +11,7 @@ from verify.commands.contract import DEVIATION, INTERRUPTED, Command, usage_erro
 
 if TYPE_CHECKING:
     from verify.experiments.carry_out import Request, Results
-    from verify.experiments.contract import Choice, Plan
+    from verify.experiments.contract import Choice, Data, Plan
 
 PACKAGE = "verify.experiments"
 
@@ -182,6 +182,7 @@ def _run(
             carry_out.redraw(request, plan, redraw)
             typer.echo(f"Findings, tables and figures of {redraw} made again")
             return
+        wanted = _finished(check) if check else None  # before anything is run
         place = Path(name) / request.choice.testbed
         directory = out or Path("out") / ("check" if check else "reproduce") / place
         try:
@@ -191,8 +192,8 @@ def _run(
             again = f"python -m verify reproduce {name} --check {check}" if check else request.command
             typer.echo(f"Interrupted; go on with: {again} --out {directory} --resume", err=True)
             raise typer.Exit(INTERRUPTED) from None
-        if check is not None:
-            raise typer.Exit(_compare(check, plan, results))
+        if check is not None and wanted is not None:
+            raise typer.Exit(_compare(check, *wanted, plan, results))
 
 
 def _request(
@@ -255,11 +256,18 @@ def _carry_out(
     return results
 
 
-def _compare(check: Path, plan: "Plan", results: "Results") -> int:
+def _finished(check: Path) -> "tuple[Data, Any]":
+    """Series and findings of a finished run."""
+    from verify.experiments import documents
+
+    return documents.read_data(check), documents.read(check / documents.FINDINGS)
+
+
+def _compare(check: Path, data: "Data", findings: object, plan: "Plan", results: "Results") -> int:
     from verify.experiments import carry_out, documents
 
-    sentences = documents.deviations(documents.read_data(check), results.data)
-    if documents.read(check / documents.FINDINGS) != carry_out.judged(plan.claims, results.data):
+    sentences = documents.deviations(data, results.data)
+    if findings != carry_out.judged(plan.claims, results.data):
         sentences.append("findings.json differs")
     for sentence in sentences:
         typer.echo(f"Deviation: {sentence}")

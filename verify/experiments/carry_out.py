@@ -180,6 +180,17 @@ class Store:
         self._tidy(key)  # a kill may have left them
         return Done(read_series(document["series"]), float(document["cpu_seconds"]))
 
+    def check(self) -> None:
+        """Refuse to go on beside what another run has stored; all of one run has one stamp.
+
+        Raises
+        ------
+        InputError
+            If something there was computed by other code, or of another experiment, budget or seed.
+        """
+        for path in sorted([*self._directory.glob("*.json"), *self._directory.glob("*/stamp.json")])[:1]:
+            self._own(path, read(path))
+
     def _own(self, path: Path, document: Mapping[str, Any]) -> None:
         if document.get("stamp") != self._stamp:
             changed = [k for k, v in self._stamp.items() if document.get("stamp", {}).get(k) != v]
@@ -506,14 +517,16 @@ def store_in(directory: Path, request: Request, origin: Origin, *, resume: bool)
     Raises
     ------
     InputError
-        If it holds a run already and that is not to be resumed, or it cannot be made.
+        If it holds a run already and that is not to be resumed, or is another one; or it cannot be made.
     """
     runs = directory / RUNS
-    if not resume and ((directory / MANIFEST).exists() or (runs.is_dir() and any(runs.iterdir()))):
+    begun, store = runs.is_dir() and any(runs.iterdir()), Store(runs, stamp(request, origin))
+    if not resume and (begun or (directory / MANIFEST).exists()):
         raise InputError(f"{directory} holds a run already: use --resume to go on, or another --out")
-    try:
-        runs.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot make {runs}: {error.strerror}; name another --out") from error
+    if begun:
+        store.check()
+    elif (directory / MANIFEST).exists():
+        raise InputError(f"{directory} holds results without the runs to go on from: use another --out")
+    files.make_directory(runs)
     files.check_writable(directory / MANIFEST)
-    return Store(runs, stamp(request, origin))
+    return store

@@ -6,6 +6,22 @@ from pathlib import Path
 from reference.errors import InputError
 
 
+def make_directory(path: Path) -> None:
+    """Make a directory for results, if it is not there.
+
+    Raises
+    ------
+    InputError
+        If it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"cannot make the directory {path}: {error.strerror}; name another --out"
+        ) from error
+
+
 def check_writable(path: Path) -> None:
     """Find out whether :func:`write` can write a file, without changing it.
 

@@ -93,3 +93,22 @@ def test_the_command_reports_a_disagreement(tmp_path: Path, monkeypatch: pytest.
     result = CliRunner().invoke(app, ["--iterations", "2", "--accuracy", "0", "--out", str(tmp_path)])
     assert result.exit_code == 1
     assert json.loads((tmp_path / "estimate.json").read_text())["estimates"][0]["estimated"] == 1.0895
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--accuracy", "inf"], "--accuracy must be a finite number"),
+        (["--out", "/dev/null/a"], "cannot make the directory /dev/null/a: Not a directory"),
+        (["--out", "/dev/null"], "cannot make the directory /dev/null: File exists"),
+    ],
+)
+def test_wrong_usage(options: list[str], sentence: str, tmp_path: Path) -> None:
+    import typer
+
+    app = typer.Typer()
+    app.command()(command.COMMAND.run)
+    result = CliRunner().invoke(app, ["--out", str(tmp_path / "a"), *options])
+    assert result.exit_code == 2
+    assert sentence in result.output
+    assert not (tmp_path / "a").exists()

@@ -1,6 +1,7 @@
 """The command on an experiment that takes no time."""
 
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -215,6 +216,37 @@ def test_wrong_usage(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert code("toy", "--out", toy / "a") == 2
     assert "holds a run already" in capsys.readouterr().err
     assert contents(toy / "a") == before
+
+
+def test_another_experiment_is_not_written_over(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (toy / "toy_experiments" / "other.py").write_text(TOY.replace("s/exact", "o/exact"))
+    out = toy / "a"
+    assert code("toy", "--out", out, "--jobs", 1) == 0
+    before = contents(out)
+    assert code("other", "--out", out, "--jobs", 1, "--resume") == 2
+    assert "was made with another experiment: begin anew in another --out" in " ".join(
+        capsys.readouterr().err.split()
+    )
+    assert code("toy", "--out", out, "--jobs", 1, "--resume", "--budget", "smoke") == 2
+    assert "was made with another budget" in " ".join(capsys.readouterr().err.split())
+    shutil.rmtree(out / "runs")
+    assert code("toy", "--out", out, "--jobs", 1, "--resume") == 2
+    assert "without the runs to go on from" in " ".join(capsys.readouterr().err.split())
+    assert contents(out) == before
+
+
+def test_results_to_check_are_read_before_anything_runs(
+    toy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for damaged in (documents.CURVES, documents.FINDINGS):
+        out = toy / damaged
+        assert code("toy", "--out", out, "--jobs", 1) == 0
+        computed(toy)
+        (out / damaged).write_text("{")
+        assert code("toy", "--check", out, "--out", toy / "again") == 2
+        assert f"{damaged} is not JSON" in " ".join(capsys.readouterr().err.split())
+        assert computed(toy) == []
+        assert not (toy / "again").exists()
 
 
 def test_a_warning_stops_it(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
