@@ -1,8 +1,9 @@
 """Exact policy iteration at tau = 0: this project's against QuantEcon's DiscreteDP, side by side.
 
-Run ``python benchmarks/policy_iteration.py`` after ``pip install .[bench]``.  Both solve the same dense
-MDP, given and checked beforehand; the runs alternate, each pair gives one ratio of times, and the
-table shows medians.  A ratio below 1 means that this project is faster; it alone returns an error bound.
+Run ``python benchmarks/policy_iteration.py`` after ``pip install -c constraints.txt -e ".[bench]"``.
+Both solve the same dense MDP, given and checked beforehand; the runs alternate, each pair gives one
+ratio of times, and the table shows medians.  A ratio below 1 means that this project is faster; it alone
+returns an error bound.
 """
 
 import argparse

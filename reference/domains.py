@@ -151,8 +151,15 @@ class Box:
     high: Array
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "low", real_array("low", self.low))
-        object.__setattr__(self, "high", real_array("high", self.high))
+        for name in ("low", "high"):
+            bound = real_array(name, getattr(self, name), finite=False)
+            if np.isinf(bound).any():
+                where = first(np.isinf(bound))
+                raise InputError(
+                    f"{entry(name, where)} is {bound[where]}; a box is bounded: give a finite number, "
+                    "or take Euclidean for all of R^d"
+                )
+            object.__setattr__(self, name, real_array(name, bound))
         if self.low.shape != self.high.shape:
             raise InputError(
                 f"low has shape {self.low.shape} and high {self.high.shape}; give both the same shape"

@@ -44,9 +44,12 @@ def reals(name: str, value: npt.ArrayLike, *, finite: bool = True) -> Array:
     except (RuntimeError, TypeError) as error:  # tensors that need gradients, or are elsewhere
         raise InputError(f"{name} is no array ({error}): give a NumPy array") from error
     if raw.dtype.kind not in "iuf":
+        remedy = {"c": f"take {name}.real if it is real", "O": "give an array of numbers"}
         raise InputError(
             f"{name} has dtype {raw.dtype}; the exact side computes with real numbers: "
-            f"convert it with {name}.astype(float) if that is what it means"
+            + remedy.get(
+                raw.dtype.kind, f"convert it with {name}.astype(float) if that is what it means"
+            )
         )
     array = np.asarray(raw, dtype=np.float64)
     if finite and not np.isfinite(array).all():

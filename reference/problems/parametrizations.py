@@ -73,6 +73,8 @@ def _transitions(name: str, array: Array) -> Array:
             f"{name} has shape {array.shape}; its last axes are (state, action, next state), so the "
             "third and the first of them must be equal: check the order of the axes"
         )
+    if 0 in array.shape[-3:]:
+        raise InputError(f"{name} has shape {array.shape}; there must be a state and an action")
     return array
 
 

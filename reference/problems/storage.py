@@ -282,8 +282,12 @@ def _read(path: Path) -> dict[str, AnyArray]:
         raise InputError(f"{path} is not a file; check the path, or save to it first")
     try:
         # Opened here: numpy.load leaves a file open that it finds to be no archive.
-        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
+        with path.open("rb") as handle:
+            if not zipfile.is_zipfile(handle):
+                raise zipfile.BadZipFile("it is no zip archive")
+            handle.seek(0)
+            with np.load(handle, allow_pickle=False) as archive:
+                arrays = {key: archive[key] for key in archive.files}
     # What the zip, array and text readers raise for bytes that they cannot make sense of.
     except (
         OSError,

@@ -42,7 +42,8 @@ def board_writer() -> Callable[..., _Board]:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise InputError(
-            'TensorBoard is not installed: pip install ".[rlhf]", or pip install tensorboard'
+            'TensorBoard is not installed: pip install -c constraints.txt -e ".[rlhf]", or '
+            "pip install tensorboard"
         ) from None
     writer: Callable[..., _Board] = SummaryWriter
     return writer

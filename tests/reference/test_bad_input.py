@@ -110,7 +110,7 @@ def wrong_arrays(record: Any, name: str) -> Cases:
     return {
         f"{name} complex": (
             changed(record, **{name: array + 0j}),
-            f"{name} has dtype complex128.*astype",
+            f"{name} has dtype complex.*real if",
         ),
         f"{name} boolean": (changed(record, **{name: array > 0}), f"{name} has dtype bool.*astype"),
         f"{name} object": (changed(record, **{name: array.astype(object)}), f"{name} has dtype object"),
@@ -127,7 +127,7 @@ def wrong_arrays(record: Any, name: str) -> Cases:
         f"{name} elsewhere": (changed(record, **{name: Elsewhere()}), f"{name} is no array.*detach"),
         f"{name} infinite": (
             changed(record, **{name: edited(array, (0,) * array.ndim, np.inf)}),
-            f"{name}{first} is inf.*look for",
+            f"{name}{first} is inf.*({'Euclidean' if isinstance(record, domains.Box) else 'look for'})",
         ),
         f"{name} with other axes": (changed(record, **{name: array[..., :-1]}), f"{name}.*shape"),
     }
@@ -870,7 +870,7 @@ TABLE: dict[Callable[..., object], Cases] = {
         ),
         "start complex": (
             lambda: optimality.value_iteration(MDP, start_s=np.zeros(S) + 0j),  # type: ignore[arg-type]  # tested
-            "start_s has dtype complex.*astype",
+            "start_s has dtype complex.*real if",
         ),
     },
     optimality.Optimum.unique_policy: {

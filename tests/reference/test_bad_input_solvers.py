@@ -91,17 +91,17 @@ def no(name: str, kind: str, call: Callable[[Any], object], *others: object) -> 
 def no_array(name: str, call: Callable[[Any], object], good: Array) -> Cases:
     """What no array of finite real numbers with the trailing axes of a valid one may be."""
     first = "".join(rf"\[{', '.join('0' * good.ndim)}\]")
-    kinds: dict[str, Any] = {
-        "None": None,
-        "complex": good + 0j,
-        "bool": good > 0.0,
-        "object": good.astype(object),
-        "<U": good.astype(str),
+    kinds: dict[str, tuple[Any, str]] = {
+        "None": (None, "give an array"),
+        "complex": (good + 0j, f"take {name}.real"),
+        "bool": (good > 0.0, "astype"),
+        "object": (good.astype(object), "give an array"),
+        "<U": (good.astype(str), "astype"),
     }
     return {
         **{
-            f"{name} {kind}": (partial(call, bad), f"{name} has dtype .*astype")
-            for kind, bad in kinds.items()
+            f"{name} {kind}": (partial(call, bad), f"{name} has dtype .*{remedy}")
+            for kind, (bad, remedy) in kinds.items()
         },
         f"{name} ragged": (partial(call, [[1.0], [1.0, 2.0]]), f"{name} is ragged.*one length"),
         f"{name} NaN": (
@@ -370,7 +370,7 @@ def starts(algorithm: Any) -> Cases:
     return {
         **outside_domain(algorithm.start),
         **parameters(lambda y: algorithm.start(X, y) if y is not None else algorithm.start(X, 3)),
-        "y None": (lambda: algorithm.start(None), "x has dtype object.*astype"),
+        "y None": (lambda: algorithm.start(None), "x has dtype object.*give an array"),
         "batches": (lambda: algorithm.start(np.stack([X] * 2), Y), "same batch axes"),
     }
 

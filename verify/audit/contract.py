@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from math import prod
+from math import inf, prod
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from reference.errors import InputError
-from reference.validation import Array
+from reference.validation import Array, scalar
 from verify.audit.decomposition import Decomposition
 
 if TYPE_CHECKING:
@@ -152,12 +152,10 @@ class Demand:
     measure: bool = False
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.epsilon < np.inf:
-            raise InputError(f"epsilon is {self.epsilon!r}; it must be a positive number")
-        for name in ("alpha", "alarm"):
-            value = getattr(self, name)
-            if not 0.0 < value < 1.0:
-                raise InputError(f"{name} is {value!r}; it must be a probability, between 0 and 1")
+        for name in ("epsilon", "alpha", "alarm"):
+            high = inf if name == "epsilon" else 1.0
+            value = scalar(name, getattr(self, name), low=0.0, high=high, open_low=True, open_high=True)
+            object.__setattr__(self, name, value)
         if self.limit < 1:
             raise InputError(f"limit is {self.limit}; at least one estimate must be drawn")
 

@@ -78,6 +78,8 @@ def claim(target: str, setting: Setting, truncation: Truncation) -> Claim:
     InputError
         If there is no such quantity or block, or the problem lacks it.
     """
+    if not isinstance(target, str):
+        raise InputError(f"target is {target!r}; name one of {', '.join(QUANTITIES)}")
     name, _, block = target.partition(".")
     if name not in QUANTITIES:
         raise InputError(f"there is no target {name!r}: name one of {', '.join(QUANTITIES)}")
@@ -106,18 +108,29 @@ def find(spelled: str) -> Any:
     try:
         module = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:
+        hint = ": leave out .py" if module_name.endswith(".py") else ""
         raise InputError(
-            f"the module {module_name} cannot be imported: {type(error).__name__}: {error}"
+            f"the module {module_name} cannot be imported: {type(error).__name__}: {error}{hint}"
         ) from error
     if not hasattr(module, name):
         raise InputError(f"the module {module_name} has no {name}: spell package.module:name")
-    found = getattr(module, name)
-    if not callable(found) and not isinstance(found, Estimator):
+    return checked(spelled, getattr(module, name))
+
+
+def checked(name: str, estimator: Any) -> Any:
+    """Return what can be audited.
+
+    Raises
+    ------
+    InputError
+        If it is no estimator.
+    """
+    if not callable(estimator) and not isinstance(estimator, Estimator):
         raise InputError(
-            f"{spelled} is {type(found).__name__}; it must be a function (problem, parameters, batch, "
+            f"{name} is {type(estimator).__name__}; it must be a function (problem, parameters, batch, "
             "generator) -> gradients, or an estimator of sampled.estimators"
         )
-    return found
+    return estimator
 
 
 def subject(

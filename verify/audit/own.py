@@ -1,10 +1,12 @@
 """Audits of anyone's estimator, from Python and for the command line."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from reference.errors import InputError
 from reference.truncated import Truncation
 from sampled.estimators.contract import Estimator
 from verify.audit import builtin, foreign
@@ -42,6 +44,7 @@ def audit(
     place: int = 1,
     folder: Path | None = None,
     expected: Verdict = Verdict.CERTIFIED,
+    told: Callable[[str], None] | None = None,
 ) -> "Audited":
     """Find out whether an estimator estimates what it says, and how far that is from the exact gradient.
 
@@ -72,6 +75,8 @@ def audit(
         Where progress is kept, and entry and plot are written.
     expected : Verdict
         What is expected of it.
+    told : callable, optional
+        Told in one sentence what goes on after the verdict, if that takes long.
 
     Returns
     -------
@@ -83,6 +88,9 @@ def audit(
         If something is not what it must be: the problem lacks the target, or the estimator breaks its
         contract (:mod:`verify.audit.foreign`).
     """
+    foreign.checked("estimator", estimator)
+    if norm not in list(Norm):
+        raise InputError(f"norm is {norm!r}; it must be one of {', '.join(Norm)}")
     setting = _setting(problem)
     if isinstance(estimator, Estimator) and steps is None:
         kept = builtin.truncation(estimator.target)
@@ -108,6 +116,8 @@ def audit(
         (folder / f"{name}.state.json").unlink(missing_ok=True)
     if result.verdict is Verdict.BIASED and not ours and not batch_dependent:
         call = foreign.Call(estimator, setting, made.shapes)
+        if told is not None:
+            told(f"{name} is biased; now it is tested whether its expectation depends on the batch ...")
         pairs = min(16 * result.progress.calls, 1 << 12)
         foreign.of_batch(call, made, seed, batch, pairs)
     return Audited(result, found)

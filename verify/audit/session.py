@@ -80,6 +80,8 @@ def select(words: Sequence[str]) -> tuple[str, ...]:
     chosen: dict[str, None] = {}
     for word in words:
         found = [n for n in names if word == "all" or within(n, word)]
+        if word in {"list", "faults"}:
+            raise InputError(f"{word} stands alone: leave the other names out")
         if not found:
             near = [n for n in names if word in n][:3]
             hint = f"did you mean {' or '.join(near)}?" if near else "`audit list` shows the names"
@@ -261,6 +263,15 @@ def begun(asked: Asked) -> Run:
     origin = Origin.here()
     listed = checks(asked, origin.fingerprint)
     return Run.begin(origin, Context(Level[asked.level.upper()], asked.seed), listed)
+
+
+def ended(asked: Asked, entries: Sequence[Entry]) -> Run:
+    """The session as a run of checks, from what the control's audit and each other one came to."""
+    current, seconds = begun(asked), 0.0
+    for check, one in zip(current.checks, entries, strict=True):
+        seconds += one["seconds"]
+        current = current.after(check, (outcome(one, check.name),), seconds)
+    return current
 
 
 def growing(started: Run, jobs: int) -> Iterator[Run]:

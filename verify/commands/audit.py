@@ -145,7 +145,7 @@ def _run(
         )
         if estimator:
             own = problem or "plain", target or "value.y", steps, undiscounted, reach, batch or 16
-            _own(estimator, *own, demand, seed, out)
+            _own(estimator, *own, demand, seed, level, out)
         elif words == ["faults"]:
             _faults(seeds, seed, jobs or _cores(), out)
         else:
@@ -205,6 +205,7 @@ def _own(
     batch: int,
     demand: "Demand",
     seed: int,
+    level: str,
     out: Path,
 ) -> None:
     from verify.audit import foreign, session
@@ -214,7 +215,7 @@ def _own(
     from verify.report import tables
 
     _bounded_memory()
-    folder = session.prepared(out)
+    folder, name = session.prepared(out), spelled.replace(":", ".")
     try:
         control = session.control(folder, seed)
         found = audit(
@@ -231,12 +232,17 @@ def _own(
             seed=seed,
             limit=demand.limit,
             reach=reach,
-            name=spelled.replace(":", "."),
+            name=name,
             folder=folder,
+            told=lambda sentence: typer.echo(sentence, err=True),
         )
     except KeyboardInterrupt:
         typer.echo(f"Interrupted; the same command goes on in {out}", err=True)
         raise typer.Exit(INTERRUPTED) from None
+    asked = session.Asked((name,), demand, seed, level, folder)
+    words = f"--estimator {spelled} --problem {problem} --target {target}"
+    command = f"python -m verify audit {words} --level {level} --seed {seed}"
+    session.concluded(asked, session.ended(asked, [control, found.entry]), command)
     tables.console(sys.stdout).print(report([control, found.entry]))
     if not (as_expected(control) and as_expected(found.entry)):
         raise typer.Exit(DEVIATION)

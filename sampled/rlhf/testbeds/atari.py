@@ -44,7 +44,8 @@ def _modules() -> tuple[Any, Any]:
         import cv2
     except ImportError as error:
         raise InputError(
-            f'{error.name} is not installed, which Atari games need: pip install ".[rlhf]", or '
+            f"{error.name} is not installed, which Atari games need: "
+            'pip install -c constraints.txt -e ".[rlhf]", or '
             "pip install ale-py opencv-python-headless"
         ) from None
     return ale_py, cv2

@@ -4,7 +4,7 @@ A frame is (C, 10, 10) bytes, zero or one, with C channels of the game; one fram
 nearly so, and stacks have depth 1.  Rewards are the game's own.  An episode is truncated after a number
 of steps, since a good player's may never end.
 
-Needs ``minatar``: ``pip install ".[rlhf]"``.
+Needs ``minatar``: ``pip install -c constraints.txt -e ".[rlhf]"``.
 """
 
 from typing import Any
@@ -34,7 +34,8 @@ def _environment(settings: MinAtar) -> Any:
         from minatar import Environment  # type: ignore[import-untyped] # it has no types
     except ImportError:
         raise InputError(
-            'the games of MinAtar are not installed: pip install ".[rlhf]", or pip install minatar'
+            'the games of MinAtar are not installed: pip install -c constraints.txt -e ".[rlhf]", or '
+            "pip install minatar"
         ) from None
     return Environment(settings.game, settings.sticky, settings.ramping)
 

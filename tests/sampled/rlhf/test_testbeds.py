@@ -401,5 +401,5 @@ def test_unknown_games(settings: Any) -> None:
 )
 def test_missing_extras(settings: Any, module: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(InputError, match=r'pip install "\.\[rlhf\]"'):
+    with pytest.raises(InputError, match=r'pip install -c constraints\.txt -e "\.\[rlhf\]"'):
         experiment.testbed(settings)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from junitparser import JUnitXml
 from torch import Tensor
 from typer.testing import CliRunner
 
@@ -328,6 +329,8 @@ def test_wrong_usage_exits_with_2(module: str, tmp_path: Path) -> None:
         ((), "name built-in audits"),
         (("nothing",), "there is no audit 'nothing'"),
         (("all", "--estimator", "a:b"), "not both"),
+        (("faults", "all"), "faults stands alone: leave the other names out"),
+        (("--estimator", f"{module}.py:noisy"), "leave out .py"),
         (("--estimator", "missing_module:f"), "cannot be imported"),
         (("--estimator", f"{module}:constant", "--steps", "3"), "returns zeros"),
         (("--estimator", f"{module}:noisy", "--steps", "3", "--epsilon", "0"), "epsilon is 0.0"),
@@ -357,6 +360,28 @@ def test_biased_exits_with_1(module: str, tmp_path: Path) -> None:
     control = json.loads((tmp_path / "control.json").read_text())["entry"]
     assert control["verdict"] == control["expected"] == "BIASED"
     assert "1 of 2 audits as expected" in found.output
+    assert "now it is tested whether its expectation depends on the batch" in found.output
+    document = json.loads((tmp_path / "audit.json").read_text())
+    assert document["complete"] is True
+    assert [one["name"] for one in document["audits"]] == ["control", "given_here.noisy"]
+    assert "--estimator given_here:noisy --problem tiny" in document["command"]
+    cases = [case for suite in JUnitXml.fromfile(str(tmp_path / "audit.xml")) for case in suite]
+    assert [bool(case.result) for case in cases] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        ((3,), {}, "estimator is int; it must be a function"),
+        ((print, "plain", None), {}, "target is None; name one of"),
+        ((print,), {"epsilon": "a"}, "epsilon is 'a'; it must be one real number"),
+        ((print,), {"norm": "both"}, "norm is 'both'; it must be one of euclidean, maximum"),
+        ((print,), {"alpha": 1.0}, r"alpha is 1.0; it must be a number in \(0, 1\)"),
+    ],
+)
+def test_arguments_are_checked(arguments: Any, options: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        audit(*arguments, steps=4, **options)
 
 
 def test_a_first_estimate_outside_its_range_is_biased_and_drawn(module: str, tmp_path: Path) -> None:

@@ -311,7 +311,7 @@ def test_a_missing_extra(
     monkeypatch.setitem(sys.modules, "minatar", None)
     monkeypatch.setitem(sys.modules, "minatar.environment", None)
     assert code("--testbed", "minatar", *SMOKE, "--out", tmp_path / "a") == 2
-    assert 'pip install ".[rlhf]"' in capsys.readouterr().err
+    assert 'pip install -c constraints.txt -e ".[rlhf]"' in capsys.readouterr().err
 
 
 # Parts.

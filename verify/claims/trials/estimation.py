@@ -8,7 +8,7 @@ flips bound it from below, and the proved bound is
 
     min over m of  2 w_1(m) / K + m eps,         `verify.claims.exact.horizon`.
 
-PEPit is needed for `worst_case` only: ``pip install ".[estimation]"``.
+PEPit is needed for `worst_case` only: ``pip install -c constraints.txt -e ".[estimation]"``.
 """
 
 from dataclasses import dataclass
@@ -152,7 +152,9 @@ def worst_case(iterations: int, accuracy: float, *, smallest: bool = False) -> f
         )
         from PEPit.primitive_steps import proximal_step  # type: ignore[import-untyped]  # PEPit ships no types
     except ImportError as error:
-        raise InputError('performance estimation needs PEPit: pip install ".[estimation]"') from error
+        raise InputError(
+            'performance estimation needs PEPit: pip install -c constraints.txt -e ".[estimation]"'
+        ) from error
 
     problem = PEP()
     smooth = problem.declare_function(SmoothFunction, L=1.0)
