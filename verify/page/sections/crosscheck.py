@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from verify.crosscheck.group import ROUTES
 from verify.page.contract import Material, Section
@@ -33,7 +33,7 @@ def _present(material: Material) -> Markup | None:
         for mark, name in enumerate(dict.fromkeys(outcome["instance"] for outcome in outcomes), 1)
     }
     drawn = [
-        [Markup("<code>{}</code>").format(quantity)]
+        [Markup("<code>{}</code>").format(_breakable(quantity))]
         + [_cell(row[route], marks) if route in row else "·" for route in routes]
         for quantity, row in rows.items()
     ]
@@ -61,6 +61,11 @@ def _cell(outcome: Mapping[str, Any], marks: Mapping[str, int]) -> Markup:
         outcome["instances"],
         marks[outcome["instance"]],
     )
+
+
+def _breakable(name: str) -> Markup:
+    """A name that a narrow screen breaks after dots and underscores only."""
+    return Markup(str(escape(name)).replace(".", ".<wbr>").replace("_", "_<wbr>"))
 
 
 SECTION = Section(
