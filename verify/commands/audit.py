@@ -240,8 +240,13 @@ def _own(
         typer.echo(f"Interrupted; the same command goes on in {out}", err=True)
         raise typer.Exit(INTERRUPTED) from None
     asked = session.Asked((name,), demand, seed, level, folder)
-    words = f"--estimator {spelled} --problem {problem} --target {target}"
-    command = f"python -m verify audit {words} --level {level} --seed {seed}"
+    words = [f"--estimator {spelled} --problem {problem} --target {target} --batch {batch}"]
+    words += [] if steps is None else [f"--steps {steps}"]
+    words += ["--undiscounted"] if undiscounted else []
+    words += [] if reach is None else [f"--range {reach!r}"]
+    words += [f"--epsilon {demand.epsilon!r}"] + ([] if demand.relative else ["--absolute"])
+    words += [f"--norm {demand.norm.value} --alpha {demand.alpha!r} --limit {demand.limit}"]
+    command = f"python -m verify audit {' '.join(words)} --seed {seed}"
     session.concluded(asked, session.ended(asked, [control, found.entry]), command)
     tables.console(sys.stdout).print(report([control, found.entry]))
     if not (as_expected(control) and as_expected(found.entry)):

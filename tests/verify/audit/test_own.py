@@ -364,7 +364,8 @@ def test_biased_exits_with_1(module: str, tmp_path: Path) -> None:
     document = json.loads((tmp_path / "audit.json").read_text())
     assert document["complete"] is True
     assert [one["name"] for one in document["audits"]] == ["control", "given_here.noisy"]
-    assert "--estimator given_here:noisy --problem tiny" in document["command"]
+    command_of = "--estimator given_here:noisy --problem tiny --target value.y --batch 16 --steps 3"
+    assert f"{command_of} --epsilon 0.01 --norm euclidean" in document["command"]
     cases = [case for suite in JUnitXml.fromfile(str(tmp_path / "audit.xml")) for case in suite]
     assert [bool(case.result) for case in cases] == [False, True]
 
