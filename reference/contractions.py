@@ -107,7 +107,12 @@ def next_values(P_sat: Array, v_kt: Array) -> Array:
 
 def arrivals(P_sat: Array, w_sa: Array) -> Array:
     """sum_sa w(s,a) P(t|s,a), shape (..., T)."""
-    return np.asarray(policy_chain(P_sat, w_sa).sum(axis=-2))
+    if P_sat.size >= LARGE:
+        return np.asarray(policy_chain(P_sat, w_sa).sum(axis=-2))
+    *batch, n_states, n_actions, n_next = P_sat.shape
+    rows = P_sat.reshape(*batch, n_states * n_actions, n_next)
+    flat = w_sa.reshape(*w_sa.shape[:-2], 1, n_states * n_actions)
+    return np.asarray((flat @ rows)[..., 0, :])
 
 
 def joint_actions(array: Array, *, trailing: int) -> Array:
