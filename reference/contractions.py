@@ -14,8 +14,8 @@ import numpy.typing as npt
 from reference.validation import Array
 
 LARGE = 4 << 20
-"""Numbers (32 MiB) from which on a tensor's states are divided: reading them takes some milliseconds,
-starting threads a tenth of one."""
+"""Numbers (32 MiB) from which on a tensor's states are divided: reading fewer takes hardly longer than
+starting threads."""
 
 
 def processors() -> int:
@@ -50,7 +50,7 @@ def chain_product(P_rt: Array, v_t: Array) -> Array:
     """sum_t P(t|r) v(t) of one matrix, shape (R,).
 
     A small one is left to NumPy's own loop on one processor: BLAS would wake its threads, which gain
-    little and then, spinning, keep the other processors from the next product for some 0.1 s.
+    little and then, spinning for a while, keep the other processors from the next product.
     """
     return np.asarray(P_rt @ v_t if P_rt.size >= LARGE else np.einsum("rt,t->r", P_rt, v_t))
 

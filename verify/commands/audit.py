@@ -1,5 +1,6 @@
 """``python -m verify audit``: how biased gradient estimators are, with a guarantee."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -240,7 +241,8 @@ def _own(
         typer.echo(f"Interrupted; the same command goes on in {out}", err=True)
         raise typer.Exit(INTERRUPTED) from None
     asked = session.Asked((name,), demand, seed, level, folder)
-    words = [f"--estimator {spelled} --problem {problem} --target {target} --batch {batch}"]
+    given = {"estimator": spelled, "problem": problem, "target": target, "batch": str(batch)}
+    words = [f"--{option} {shlex.quote(value)}" for option, value in given.items()]
     words += [] if steps is None else [f"--steps {steps}"]
     words += ["--undiscounted"] if undiscounted else []
     words += [] if reach is None else [f"--range {reach!r}"]
