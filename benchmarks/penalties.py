@@ -163,8 +163,8 @@ def parts(name: str, arrays: Arguments, given: Arguments) -> dict[str, Callable[
 
 
 PAUSE = 0.2
-"""Seconds before a run is timed: idle threads of OpenBLAS spin for a while after their last work, and would
-take a processor from the next library's."""
+"""Seconds before a run is timed: idle threads of OpenBLAS spin for a while after their last work, and
+would take a processor from the next library's."""
 
 
 def seconds(work: Callable[[], object]) -> float:
