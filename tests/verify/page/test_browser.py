@@ -75,8 +75,12 @@ def desktop(opens: Callable[..., "Chrome"]) -> "Chrome":
 
 @pytest.fixture
 def browser(desktop: "Chrome", url: str) -> "Chrome":
+    from selenium.webdriver.support.wait import WebDriverWait
+
     desktop.get("about:blank")
     desktop.get(url)
+    # On a busy machine, what is evaluated at once may still be asked of the blank page.
+    WebDriverWait(desktop, 30).until(shown)
     return desktop
 
 
